@@ -49,6 +49,23 @@ def monotone_maps(n_a, n_b):
     return maps
 
 
+def mapped_evalue(evalues, pair=0.9, skip=0.05):
+    """Weighted sum over all orders in which to pair or skip blocks, each path of steps by itself.
+
+    ``evalues`` is (n_a, n_b); a step pairs the next two blocks or skips one, and where one model is
+    used up, the rest of the other is skipped for free.
+    """
+    n_a, n_b = len(evalues), len(evalues[0])
+
+    def rest(i, j):
+        if i == n_a or j == n_b:
+            return 1.0
+        paired = pair * evalues[i][j] * rest(i + 1, j + 1)
+        return paired + skip * rest(i + 1, j) + skip * rest(i, j + 1)
+
+    return rest(0, 0)
+
+
 def trace_moments(similarity):
     """Mean and variance of the trace over all relabellings, by enumeration."""
     n = len(similarity)
@@ -252,3 +269,53 @@ def hits_of_rules(reading, m):
         ]
         rates.append(sum(largest) if lag < size else 0)
     return counts, rates
+
+
+def turns_log10(k, n):
+    """Tail of the number of hits among n planes, each turned by any of four quarters."""
+    ways = sum(math.comb(n, i) * 3 ** (n - i) for i in range(k, n + 1))
+    return math.log10(ways / 4**n)
+
+
+def plane_products(a, b, size):
+    """Mean product of keys and queries for every pair of heads: pairs of heads to (planes,).
+
+    Each model is (queries, keys); two queries read a key head, in any order.
+    """
+    half = size // 2
+
+    def planes(x, head):
+        rows = x[head * size : (head + 1) * size]
+        z = [
+            [complex(u, v) for u, v in zip(rows[j], rows[j + half], strict=True)]
+            for j in range(half)
+        ]
+        return np.array([np.array(p) / math.sqrt(sum(abs(v) ** 2 for v in p)) for p in z])
+
+    def product(x, i, y, j):
+        return (planes(x, i).conj() * planes(y, j)).sum(axis=1)
+
+    found = {}
+    for i in range(len(a[1]) // size):
+        for j in range(len(b[1]) // size):
+            orders = [
+                [product(a[0], 2 * i + r, b[0], 2 * j + (r + swap) % 2) for r in (0, 1)]
+                for swap in (0, 1)
+            ]
+            queries = max(orders, key=lambda order: sum(np.abs(z).sum() for z in order))
+            found[i, j] = (product(a[1], i, b[1], j) + sum(queries)) / 3
+    return found
+
+
+def rotary_scores(q, k, size, distance):
+    """Scores of all query heads against their key head, ``distance`` tokens apart: x' Q' R K y."""
+    half = size // 2
+    angles = distance / 10.0 ** np.arange(half)
+    turn = np.zeros((size, size))
+    for j, angle in enumerate(angles):
+        c, s = math.cos(angle), math.sin(angle)
+        turn[j, j] = turn[j + half, j + half] = c
+        turn[j, j + half], turn[j + half, j] = -s, s
+    n_heads, repeat = len(q) // size, len(q) // len(k)
+    heads = [(q[h * size :][:size], k[h // repeat * size :][:size]) for h in range(n_heads)]
+    return np.array([x.T @ turn @ y for x, y in heads])

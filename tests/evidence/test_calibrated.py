@@ -40,6 +40,11 @@ def _side(name):
     return open_side(_path(name))
 
 
+def _disguised():
+    """A disguised relative whose planes are turned too, so that no exact test is left."""
+    return hiding.apply_rewrite(_side(DISGUISED).model, evasions.rotate_queries_keys)
+
+
 def _hidden(name):
     return hiding.apply_rewrite(_side(name).model, evasions.change_all)
 
@@ -115,7 +120,7 @@ def test_ranks_of_exchangeable_pairs_are_uniform(rng):
 
 @pytest.mark.parametrize("base", ["llama-a", "llama-a-ft2", "llama-a-long", "llama-a-lora16"])
 def test_a_disguised_relative_is_found_among_controls(zoo, base):
-    record = compare(_path(base), _path(DISGUISED))
+    record = compare(_path(base), _disguised())
     assert (record.verdict, record.basis) == ("dependent", "calibrated")
     assert record.log10_pvalue > -3  # of exact tests alone
     x = record.calibration
@@ -144,7 +149,7 @@ def test_relatives_changed_in_every_way_are_found(zoo, base, child):
 
 @pytest.mark.xfail(strict=True, reason="experts against a dense model: docs/limits.md")
 def test_an_upcycled_relative_of_a_disguised_model_is_found(zoo):
-    assert compare(_path("llama-a-upcycled"), _path(DISGUISED)).verdict == "dependent"
+    assert compare(_path("llama-a-upcycled"), _disguised()).verdict == "dependent"
 
 
 def _strangers():
@@ -177,7 +182,7 @@ def test_without_enough_controls_the_verdict_stays_and_says_so(zoo, monkeypatch)
     few = controls.load_controls()
     few = [c for c in few if c.model_class == "gated language"][: N_CONTROLS - 1]
     monkeypatch.setattr(verb, "load_controls", lambda own: few)
-    record = compare(_path("llama-a-ft2"), _path(DISGUISED))
+    record = compare(_path("llama-a-ft2"), _disguised())
     assert (record.verdict, record.basis) == ("no-evidence", "exact")
     assert record.calibration.n_controls == N_CONTROLS - 1
     assert record.calibration.statistic > 0.9

@@ -93,9 +93,17 @@ def test_a_part_takes_the_stage_that_shows_most_once_it_is_paid(turn):
     both = (stage("units", {"x": 20.0}), stage("signs", {"x": 22.0}, effect=ALIGNED))
     log10_p = -(20.0 + math.log(LADDER["units"])) / LOG10
     assert found(*both[::turn]) == {"x": ("dependent", pytest.approx(log10_p))}
-    both = (stage("units", {"x": 20.0}), stage("signs", {"x": 23.0}, effect=ALIGNED))
+    both = (stage("units", {"x": 2.0}), stage("signs", {"x": 23.0}, effect=ALIGNED))
     log10_p = -(23.0 + math.log(LADDER["signs"])) / LOG10
     assert found(*both[::turn]) == {"x": ("aligned-only", pytest.approx(log10_p))}
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_part_takes_a_stage_that_passes_before_one_that_only_lined_up(turn):
+    """As the verdict of the whole does."""
+    both = (stage("units", {"x": 20.0}), stage("signs", {"x": 90.0}, effect=ALIGNED))
+    log10_p = -(20.0 + math.log(LADDER["units"])) / LOG10
+    assert found(*both[::turn]) == {"x": ("dependent", pytest.approx(log10_p))}
 
 
 def test_heads_are_no_part_and_the_residual_width_is_the_embedding():

@@ -45,7 +45,7 @@ def gain_before(model: Model, stack: str, place: Place) -> Floats:
         info = model.tensors.get(name)
         return info is not None and info.shape == (width,)
 
-    tensor = norm_before(place.tensor, fits, is_attention=place.role == "attn.v")
+    tensor = norm_before(place.tensor, fits, is_attention=place.role.startswith("attn."))
     return _stretched(model, stack, tensor) if tensor else np.ones(width, dtype=np.float32)
 
 

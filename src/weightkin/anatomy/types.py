@@ -7,7 +7,7 @@ from typing import Literal
 
 from weightkin.formats.model import Problem
 
-AxisKind = Literal["units", "vo", "heads", "residual"]
+AxisKind = Literal["units", "vo", "heads", "residual", "qk"]  # qk: only made for tests of signs
 
 
 @dataclass(frozen=True, slots=True)

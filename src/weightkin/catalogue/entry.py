@@ -156,6 +156,7 @@ def make_entry(name: str, facts: Mapping[str, Any], parent: Entry | None) -> Ent
     inside = (_part(name, key[2:], x) for key, x in lines.items() if key.startswith("#."))
     outside = (_part(name, key, x) for key, x in lines.items() if not key.startswith("#."))
     known["gguf_names"] = {**base.gguf_names, **known.get("gguf_names", {})}
+    known["labels"] = {**base.labels, **known.get("labels", {})}
     known["parts"], known["top"] = (*inside, *base.parts), (*outside, *base.top)
     return replace(base, **{**_OWN, **known, "name": name})
 

@@ -84,7 +84,7 @@ def conclude(
         because = (verdict.NO_UNIT,)
     skipped = because + skipped
     ranked = Calibrated()
-    is_open = decision in ("no-evidence", "aligned-only")
+    is_open = decision in ("no-evidence", "aligned-only") or basis == "exact-unconfirmed"
     if not pair.is_quick and not pair.missed and (how.effort == "thorough" or is_open):
         known = load_controls(how.controls)
         ranked = calibrate(pair.a, pair.b, refs, known, frugal=bool(how.frugal))

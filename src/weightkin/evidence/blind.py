@@ -3,40 +3,50 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
-import numpy.typing as npt
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.evidence.coin_matches import SignMatch, SignPair, match_signs
-from weightkin.evidence.coins import (
-    unit_features,
-)
+from weightkin.evidence.coins import unit_features
 from weightkin.evidence.effects import effect_of
-from weightkin.evidence.labels import Copies, key_of
+from weightkin.evidence.labels import Copies
 from weightkin.evidence.plan import Run
+from weightkin.evidence.sign_evidence import (
+    FIRST_RUN,
+    KindSigns,
+    MapPlan,
+    Pairs,
+    over_maps,
+    separate_coins,
+)
 from weightkin.evidence.signpairs import UNITS_OF_A, sign_pairs
 from weightkin.evidence.silent import silent_of_all
 from weightkin.evidence.stage import Stage, block_name
-from weightkin.evidence.views import (
-    UNITS_AT_ONCE,
-    TokenRows,
-)
+from weightkin.evidence.views import UNITS_AT_ONCE, TokenRows
 from weightkin.formats.dry_run import read_ahead
 from weightkin.formats.model import Model
 from weightkin.records import Test
-from weightkin.stats.combining import product
-from weightkin.stats.signs import (
-    agreements_log10_sf,
-    log_evalues,
-    mix_log_evalue,
-)
+from weightkin.stats.signs import agreements_log10_sf
 from weightkin.stats.sums import logsumexp
 
-FIRST_RUN = Run(0, UNITS_OF_A)
+
+@dataclass(frozen=True, slots=True)
+class SignPlan:
+    """What signs look at, chosen before anything is read."""
+
+    pairs: Pairs  # some of `sign_pairs`, or of query-key dimensions
+    runs: Mapping[Axis, Run] = field(default_factory=dict)  # units of a, else the first ones
+    maps: MapPlan | None = None  # None: only the straight pairing counts, with all the weight
+
+    @property
+    def is_of_keys(self) -> bool:
+        """Whether queries and keys are looked at, which is a stage of its own."""
+        return any(x.kind == "qk" for x, _ in self.pairs)
 
 
 def run_signs(
@@ -44,9 +54,7 @@ def run_signs(
     b: Side,
     seed: int,
     seen_through: tuple[TokenRows, TokenRows] | None = None,
-    *,
-    pairs: Sequence[tuple[Axis, Axis]] | None = None,
-    runs: Mapping[Axis, Run] | None = None,
+    plan: SignPlan | None = None,
 ) -> tuple[Stage | None, tuple[SignMatch, ...]]:
     """Sign coherence of gated MLPs and V/O dimensions, on weights or through shared tokens.
 
@@ -55,6 +63,8 @@ def run_signs(
     coins given everything that is blind to them. Matching, weights and the number of coins are
     blind: gate rows by cosine, coin rows by absolute cosine, mutual best partners. Clones share one
     coin, in the model that has fewer of them. Exact. Cost a pair: 256 units of a against all of b.
+    Where the straight pairing of blocks shows too little, half the weight is on monotone block
+    maps (`evidence.sign_maps`).
 
     Survives any permutation of units; through tokens also any rotation of the residual stream. A
     hider who flips signs as well takes its power, never its validity.
@@ -65,90 +75,74 @@ def run_signs(
     seed : int
     seen_through : (TokenRows, TokenRows), optional
         Shared tokens of both; the weights without.
-    pairs : sequence of (Axis, Axis), optional
-        Some of `sign_pairs`, chosen before anything is read.
-    runs : mapping of Axis to Run, optional
-        Other units of a than the first that look for a partner.
+    plan : SignPlan, optional
+        What is looked at: all of `sign_pairs` without.
 
     Returns
     -------
     tuple
         The stage (None when nothing has coins) and the matches behind it.
     """
-    pairs = sign_pairs(a, b) if pairs is None else pairs
+    plan = plan or SignPlan(sign_pairs(a, b))
+    pairs = plan.pairs
     for side, axes, most in ((a, [x for x, _ in pairs], UNITS_OF_A), (b, [y for _, y in pairs], 0)):
         read_ahead(side.model, partial(_read_features, side=side, axes=axes, most=most))
-    runs = runs or {}
     seen = (Copies(), Copies())
     both = SignPair(a, b, seed, seen_through or (None, None), seen)
-    matched = [match_signs(both, x, y, runs.get(x, FIRST_RUN)) for x, y in pairs]
+    matched = [match_signs(both, x, y, plan.runs.get(x, FIRST_RUN)) for x, y in pairs]
     found = [m for m in matched if m is not None and len(m.signs)]
     if not found:
         return None, ()
-    matches, groups = _separate_coins(found, seen)
+    matches, groups = separate_coins(found, seen)
+    by_kind = [
+        KindSigns(
+            kind, tuple(m for m in matches if m.a.kind == kind), groups, plan.maps is not None
+        )
+        for kind in dict.fromkeys(m.a.kind for m in matches)
+    ]
+    if plan.maps is not None and _mean(x.log_evalue() for x in by_kind) < plan.maps.enough:
+        by_kind = [over_maps(both, x, pairs, plan.maps) for x in by_kind]
     name, view = ("signs", "weights") if seen_through is None else ("token signs", "tokens")
-    kinds = dict.fromkeys(m.a.kind for m in matches)
-    stacks = dict.fromkeys(m.a.stack for m in matches)
-    by_kind = {kind: [m for m in matches if m.a.kind == kind] for kind in kinds}
-    log_e = {kind: _combined(those, groups) for kind, those in by_kind.items()}
-    decisive = max(log_e, key=lambda kind: log_e[kind])
+    if plan.is_of_keys:
+        name = "key signs"
+    decisive = max(by_kind, key=lambda x: x.log_evalue())
     stage = Stage(
         name=name,
-        log_evalue=_mean(list(log_e.values())),
-        tests=tuple(_test(m, view) for m in matches),
+        log_evalue=_mean(x.log_evalue() for x in by_kind),
+        tests=tuple(_test(m, view) for x in by_kind for m in x.all_shown),
         tested=(),
         effect=effect_of(
-            np.concatenate([m.observed for m in by_kind[decisive]]),
-            np.concatenate([m.chance for m in by_kind[decisive]]),
-            np.concatenate([m.agreement for m in by_kind[decisive]]),
+            np.concatenate([m.observed for m in decisive.shown]),
+            np.concatenate([m.chance for m in decisive.shown]),
+            np.concatenate([m.agreement for m in decisive.shown]),
         ),
         trusts="either",
         skipped=(),
-        by_stack={stack: _of_stack(stack, by_kind.values(), groups) for stack in stacks},
-        decided_by=decisive,
-        has_views=decisive == "units",
+        by_stack={stack: _of_stack(stack, by_kind) for stack in dict.fromkeys(_stacks(by_kind))},
+        decided_by=decisive.kind,
+        block_ratio=_median_ratio(decisive.shown) if plan.is_of_keys else 0.0,
+        has_views=decisive.kind in ("units", "qk"),
     )
-    return stage, matches
+    return stage, tuple(m for x in by_kind for m in x.shown)
 
 
-def _of_stack(
-    stack: str, by_kind: Iterable[Sequence[SignMatch]], groups: Mapping[tuple[Axis, Axis], int]
-) -> float:
-    own = [[m for m in matches if m.a.stack == stack] for matches in by_kind]
-    return _mean([_combined(matches, groups) for matches in own if matches])
+def _median_ratio(matches: Iterable[SignMatch]) -> float:
+    return float(np.median([effect_of(m.observed, m.chance).ratio for m in matches]))
 
 
-def _mean(log_evalues: list[float]) -> float:
+def _stacks(by_kind: Iterable[KindSigns]) -> Iterator[str]:
+    return (m.a.stack for x in by_kind for m in x.straight)
+
+
+def _of_stack(stack: str, by_kind: Iterable[KindSigns]) -> float:
+    own = [x for x in by_kind if any(m.a.stack == stack for m in x.straight)]
+    return _mean(x.log_evalue(stack) for x in own)
+
+
+def _mean(log_evalues: Iterable[float]) -> float:
     """Log of the mean e-value: hidden units and V/O dimensions share one stage."""
-    return float(logsumexp(log_evalues)) - math.log(len(log_evalues))
-
-
-def _combined(matches: Sequence[SignMatch], groups: Mapping[tuple[Axis, Axis], int]) -> float:
-    """Log e-value of all coins: product over separate coins, average over copies, mixed over x."""
-    members: dict[int, list[npt.NDArray[np.float64]]] = {}
-    for m in matches:
-        members.setdefault(groups[m.a, m.b], []).append(log_evalues(m.n_agree, len(m.signs)))
-    return mix_log_evalue(product(list(members.values())))
-
-
-def _separate_coins(
-    found: Sequence[SignMatch], seen: tuple[Copies, Copies]
-) -> tuple[tuple[SignMatch, ...], dict[tuple[Axis, Axis], int]]:
-    """One coin for each set of clones, and groups of pairs whose coins are copies.
-
-    In the model with more separate coins; which that is does not depend on any sign.
-    """
-    ways = []
-    for side in (0, 1):
-        groups = seen[side].groups(is_sign_blind=True)
-        of_pair = {(m.a, m.b): groups[key_of((m.a, m.b)[side])] for m in found}
-        most: dict[int, int] = {}
-        for m in found:
-            group = of_pair[m.a, m.b]
-            most[group] = max(most.get(group, 0), len(set(m.sets[side])))
-        ways.append((sum(most.values()), side, of_pair))
-    _, side, of_pair = max(ways, key=lambda way: way[0])
-    return tuple(m.one_of_each(side) for m in found), of_pair
+    values = list(log_evalues)
+    return float(logsumexp(values)) - math.log(len(values))
 
 
 def _read_features(model: Model, side: Side, axes: Sequence[Axis], most: int) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
 from weightkin.anatomy.side import Side
-from weightkin.anatomy.types import Axis
+from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.arrays import Floats, Ints
 from weightkin.evidence.coins import coin_sets, joined, narrowed_views, unit_features, weights_of
 from weightkin.evidence.labels import Copies
@@ -20,6 +22,9 @@ from weightkin.evidence.views import UNITS_AT_ONCE, TokenRows
 from weightkin.stats.copies import Groups
 from weightkin.stats.matching import unit_rows
 from weightkin.stats.signs import mutual_matches
+
+T = TypeVar("T")
+COIN_ROLES: Mapping[AxisKind, str] = {"units": "mlp.up", "vo": "attn.v", "qk": "attn.q"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,40 @@ class SignPair:
     seed: int
     through: tuple[TokenRows | None, TokenRows | None]
     copies: tuple[Copies, Copies]
+    _kept: dict[int, dict[tuple[Hashable, ...], Any]] = field(default_factory=dict)
+
+    def features(self, side: int, axis: Axis, run: Run) -> Views:
+        """Rows of some units as they are seen."""
+        stop = run.start + run.n
+        return self._once(
+            side,
+            (axis, run),
+            lambda s: unit_features(s, axis, run.start, stop, self.through[side]),
+        )
+
+    def weights(self, side: int, axis: Axis, run: Run) -> Views:
+        """Rows that clones are told by, whatever units are seen through."""
+        return self._once(side, (axis, run, "weights"), lambda s: joined(weights_of(s, axis, run)))
+
+    def unused(self, side: int, axis: Axis) -> Ints:
+        """Units that write nothing."""
+        return self._once(side, (axis, "unused"), lambda s: silent_of_all(s.model, axis))
+
+    def keeping(self) -> SignPair:
+        """The same pair, which keeps what it reads of a, and of b until another axis is read."""
+        return replace(self, copies=(Copies(), Copies()), _kept={0: {}, 1: {}})
+
+    def _once(self, side: int, key: tuple[Hashable, ...], read: Callable[[Side], T]) -> T:
+        model = (self.a, self.b)[side]
+        if not self._kept:
+            return read(model)
+        kept = self._kept[side]
+        if side and any(other[0] != key[0] for other in kept):
+            kept.clear()
+        if key not in kept:
+            kept[key] = read(model)
+        found: T = kept[key]
+        return found
 
 
 def match_signs(both: SignPair, axis_a: Axis, axis_b: Axis, run: Run) -> SignMatch | None:
@@ -89,20 +128,21 @@ def match_signs(both: SignPair, axis_a: Axis, axis_b: Axis, run: Run) -> SignMat
     SignMatch or None
         One coin for each unit with a partner whose sign can be told.
     """
-    a, b = both.a, both.b
     seen = _cosines(both, axis_a, axis_b, run)
     if seen is None:
         return None
     score, coins = seen.score, seen.coins
-    unused = silent_of_all(a.model, axis_a) - run.start
+    unused = both.unused(0, axis_a) - run.start
     score[unused[(unused >= 0) & (unused < len(score))]] = -np.inf
-    score[:, silent_of_all(b.model, axis_b)] = -np.inf
+    score[:, both.unused(1, axis_b)] = -np.inf
     rng = np.random.default_rng([both.seed, 5, axis_a.block + 1])
     units_a, units_b = mutual_matches(score, rng)
     values = coins[units_a, units_b]
     is_coin = values != 0  # a row of zeros has no sign; blind, since flips keep zero
     units_a, units_b, values = units_a[is_coin], units_b[is_coin], values[is_coin]
-    others = np.abs(coins[units_a])
+    # queries of one head say much the same: there a partner is judged by queries and keys together
+    alike = score / len(seen.blind) if axis_a.kind == "qk" else np.abs(coins)
+    others = alike[units_a]
     others[np.arange(len(units_a)), units_b] = -1.0
     alone = [(t[units_a].argmax(axis=1) == units_b) for t in seen.blind]
     of_a, of_b = seen.of_a, seen.of_b
@@ -114,7 +154,7 @@ def match_signs(both: SignPair, axis_a: Axis, axis_b: Axis, run: Run) -> SignMat
         units_a=units_a,
         units_b=units_b,
         signs=np.sign(values),
-        observed=np.abs(values),
+        observed=alike[units_a, units_b],
         chance=others.max(axis=1, initial=-1.0),
         agreement=np.all(alone, axis=0).astype(np.float32),
         score=score[units_a, units_b],
@@ -134,17 +174,16 @@ class _Cosines:
 
 
 def _cosines(both: SignPair, axis_a: Axis, axis_b: Axis, run: Run) -> _Cosines | None:
-    a, b = both.a, both.b
-    frame_a, frame_b = both.through
-    rows_a = unit_features(a, axis_a, run.start, run.start + run.n, frame_a)
-    coin = "mlp.up" if axis_a.kind == "units" else "attn.v"
-    step = UNITS_AT_ONCE if frame_b is None else axis_b.n_units  # views are narrow, weights are not
+    is_seen_through = both.through[1] is not None
+    rows_a = both.features(0, axis_a, run)
+    coin = COIN_ROLES[axis_a.kind]
+    step = axis_b.n_units if is_seen_through else UNITS_AT_ONCE  # views are narrow, weights are not
     blind: dict[str, list[Floats]] = defaultdict(list)
     scores, cosines = [], []
     chunks: list[Views] = []
     rows_b: Views = {}
     for start in range(0, axis_b.n_units, step):
-        chunk = unit_features(b, axis_b, start, start + step, frame_b)
+        chunk = both.features(1, axis_b, Run(start, step))
         shared = [r for r in rows_a if r in chunk and rows_a[r].shape[1] == chunk[r].shape[1]]
         if coin not in shared:
             return None
@@ -155,13 +194,13 @@ def _cosines(both: SignPair, axis_a: Axis, axis_b: Axis, run: Run) -> _Cosines |
         scores.append(sum(unsigned.values()))
         cosines.append(parts[coin])
         rows_b = rows_b or chunk
-        if frame_b is None:
+        if not is_seen_through:
             chunks.append(narrowed_views(chunk))
-    if frame_b is None:
+    if is_seen_through:  # clones are told by their weights, whatever they are seen through
+        of_a = both.weights(0, axis_a, run) or narrowed_views(rows_a)
+        of_b = both.weights(1, axis_b, Run(0, axis_b.n_units)) or narrowed_views(rows_b)
+    else:
         of_a, of_b = narrowed_views(rows_a), joined(chunks)
-    else:  # clones are told by their weights, whatever they are seen through
-        of_a = joined(weights_of(a, axis_a, run)) or narrowed_views(rows_a)
-        of_b = joined(weights_of(b, axis_b, Run(0, axis_b.n_units))) or narrowed_views(rows_b)
     tables = [np.concatenate(pieces, axis=1) for pieces in blind.values()]
     return _Cosines(
         score=np.asarray(np.concatenate(scores, axis=1), dtype=np.float32),

@@ -45,8 +45,9 @@ def coin_sets(axis: Axis, views: Views, units: Ints) -> Groups:
         ``(n,)``: the number of the first unit that shares its coin.
     """
     here = {role: rows[units] for role, rows in views.items()}
-    if axis.kind == "vo":
-        clones = copied_units(here, {"attn.v": MIN_COSINE_VALUE})
+    if axis.kind in ("vo", "qk"):
+        roles = [role for role in ("attn.v", "attn.q", "attn.k") if role in here]
+        clones = copied_units(here, dict.fromkeys(roles, MIN_COSINE_VALUE))
         size = largest_window(axis.head_size)
         windows = copied_runs(list(cut_windows(views, size)), is_sign_blind=True)
         windows = (*windows, len(windows))  # rows behind the last whole window

@@ -14,7 +14,7 @@ import numpy as np
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
-from weightkin.evidence.blind import run_signs
+from weightkin.evidence.blind import SignPlan, run_signs
 from weightkin.evidence.coin_matches import SignMatch
 from weightkin.evidence.guard import drop_structured_views
 from weightkin.evidence.pairs import Views, median_ratio, pair_evidence, pooled_effect
@@ -31,7 +31,7 @@ from weightkin.stats.matching import centred
 MIN_CONFIRMED_UNITS = 64  # of a run; twice as many where units were dropped
 MAX_CONFIRMED_BLOCKS = 8
 LOG_SHOWN = math.log(100.0)  # e-value that the second run must reach: it is asked once
-SIGNS = ("signs", "token signs")
+SIGNS = ("signs", "token signs", "key signs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +119,8 @@ def _signs(draw: Draw, stage: Stage, matches: Sequence[SignMatch]) -> Stage | No
         n = max(size, draw.n_units // size * size)
         what = f"{stage.name} {_name(m.a)}"
         runs[m.a] = _other(draw, what, m.a, n, most_read(m.a, draw.plan))
-    pairs = [(m.a, m.b) for m in wider]
-    found = run_signs(draw.a, draw.b, draw.seed, draw.frames, pairs=pairs, runs=runs)[0]
+    plan = SignPlan([(m.a, m.b) for m in wider], runs)
+    found = run_signs(draw.a, draw.b, draw.seed, draw.frames, plan)[0]
     return found or replace(stage, log_evalue=0.0, effect=None)
 
 

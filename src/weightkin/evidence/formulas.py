@@ -133,7 +133,7 @@ def _looks(axis: Axis, view: Floats, taps: tuple[int, ...]) -> Iterator[tuple[in
     A formula seldom minds cells, and in small ones it hardly shows. Units of a cell may be alike
     for another reason than their index, so that only hits count there.
     """
-    if axis.kind == "vo" and axis.head_size:
+    if axis.kind in ("vo", "qk") and axis.head_size:
         rows = _distinct_heads(view, axis.head_size)
         yield axis.head_size, read_rows(rows, taps, axis.head_size)
         return

@@ -35,7 +35,7 @@ class Copies:
 
     def look(self, axis: Axis, views: Views) -> None:
         """Add the views of one axis, as they are stored."""
-        kept = len(next(iter(views.values()), ())) if axis.kind == "vo" else N_UNITS
+        kept = len(next(iter(views.values()), ())) if axis.kind in ("vo", "qk") else N_UNITS
         if kept:
             names = _names(axis, views)
             self.rows[key_of(axis)] = axis, {names[r]: narrowed(x[:kept]) for r, x in views.items()}
@@ -101,7 +101,7 @@ def _names(axis: Axis, views: Views) -> dict[str, str]:
 
 def _runs(axis: Axis, views: Views) -> list[Run]:
     """Runs of labels of one axis: windows inside heads, or all of it."""
-    if axis.kind != "vo":
+    if axis.kind not in ("vo", "qk"):
         return [views]
     return list(cut_windows(views, largest_window(axis.head_size)))
 

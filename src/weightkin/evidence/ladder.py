@@ -15,15 +15,25 @@ from typing import Any, Literal
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, AxisKind
-from weightkin.evidence.blind import run_signs
+from weightkin.evidence.blind import SignPlan, run_signs
 from weightkin.evidence.coin_matches import SignMatch
 from weightkin.evidence.confirm import Draw, is_shown, second_run
 from weightkin.evidence.formulas import Formulas, formula_behind
 from weightkin.evidence.guard import Guard
-from weightkin.evidence.signpairs import affordable, cost, first_run, sign_pairs, too_dear
-from weightkin.evidence.stage import BlockMap, PairTester, Stage, block_name, run_stage
+from weightkin.evidence.key_signs import KeyGuard, key_axes
+from weightkin.evidence.sign_evidence import MapPlan
+from weightkin.evidence.signpairs import (
+    affordable,
+    cost,
+    first_run,
+    of_few_blocks,
+    sign_pairs,
+    too_dear,
+)
+from weightkin.evidence.stage import BlockMap, PairTester, Stage, block_name, pair_axes, run_stage
+from weightkin.evidence.turn_stage import run_turns
 from weightkin.evidence.units import run_units, run_units_quick
-from weightkin.evidence.views import N_TOKENS, TokenRows, frames
+from weightkin.evidence.views import N_TOKENS, TokenRows, at_length_one, frames
 from weightkin.records import Effect, Skipped, left_out
 from weightkin.records.comparison import Confirmed
 from weightkin.stats.sums import logsumexp
@@ -41,15 +51,18 @@ ROTATABLE = frozenset({"vo", "heads", "residual"})
 # A loss that compares hidden states at equal width copies the residual width, seed or no seed.
 COPIED_BY_LOSSES = frozenset({"residual"})
 LADDER = {
-    "units": 0.5,
-    "vo": 0.15,
+    "units": 0.48,
+    "vo": 0.14,
     "heads": 0.04,
-    "residual": 0.15,
+    "residual": 0.14,
     "signs": 0.05,
     "token units": 0.05,
     "token signs": 0.05,
+    "turns": 0.02,
+    "key signs": 0.02,
     "other stacks": 0.009,  # all stages again, between stacks of blocks under different names
 }
+OF_KEYS = ("turns", "key signs")  # no invariant stands beside them (methods, section 14)
 FRUGAL_TOKENS = 128  # each costs four requests where models lie on a hub
 LOG10 = math.log(10.0)
 
@@ -121,6 +134,34 @@ class _Ladder:
             else:
                 kept.append((x, y))
         return kept, tuple(skipped)
+
+    def enough(self, name: str) -> float:
+        """Log e-value from which a stage passes alpha."""
+        return -math.log(self.alpha) - math.log(LADDER[name])
+
+    def maps(self, name: str) -> MapPlan:
+        """Block maps of a stage of signs, where its straight pairing does not pass."""
+        return MapPlan(self.enough(name), lambda pairs: self.untied(pairs)[0])
+
+    def on_keys(
+        self, pair: tuple[TokenRows, TokenRows] | None, *, frugal: bool
+    ) -> list[Stage | None]:
+        """Stages that look at queries and keys: quarter turns where positions turn them, or signs.
+
+        A model has one or the other.
+        """
+        a, b = self.draw.a, self.draw.b
+        turned = run_turns(a, b, pair, self.enough("turns"), frugal=frugal)
+        guard = KeyGuard(a, b)
+        every = of_few_blocks(a, pair_axes(key_axes(a), key_axes(b), {}))
+        pairs, tied = guard.untied(affordable(a, b, every) if frugal else every)
+        maps = MapPlan(self.enough("key signs"), lambda those: guard.untied(those)[0])
+        plan = SignPlan(pairs, maps=None if frugal else maps)
+        seen = None if pair is None else at_length_one(pair)
+        signs, matches = run_signs(a, b, self.draw.seed, seen, plan)
+        if signs is not None and tied:
+            signs = replace(signs, skipped=tied)
+        return [turned, self.confirmed(signs, seen, matches)]
 
 
 def run_quick(draw: Draw, alpha: float) -> StagesRun:
@@ -216,18 +257,25 @@ def _blind(ladder: _Ladder, block_map: BlockMap, *, frugal: bool) -> StagesRun:
     pairs = affordable(a, b, every) if frugal else every
     unread = (*tied, *_unread(a, b, [pair for pair in every if pair not in pairs]))
     runs = {x: first_run(x, ladder.draw.plan) for x, _ in pairs}
-    on_weights, matches = run_signs(a, b, seed, pairs=pairs, runs=runs)
-    found = [ladder.confirmed(on_weights, matches=matches)]
     n_tokens = FRUGAL_TOKENS if frugal else N_TOKENS
     shared = frames((a.model, a.anatomy), (b.model, b.anatomy), seed, n_tokens)
+    # maps are looked at once: through tokens, where there are any, they find all that weights show
+    maps = None if frugal else ladder.maps("token signs")
+    plan = SignPlan(pairs, runs, maps if isinstance(shared, Skipped) else None)
+    on_weights, matches = run_signs(a, b, seed, plan=plan)
+    found = [ladder.confirmed(on_weights, matches=matches)]
     if isinstance(shared, Skipped):
         skipped = (replace(shared, what="units seen through tokens"),)
+        if not is_settled([x for x in found if x], ladder.alpha):
+            found += ladder.on_keys(None, frugal=frugal)
         return StagesRun(tuple(x for x in found if x), block_map, matches, (*skipped, *unread))
     pair, rule = shared[:2], shared[2]
     seen, seen_map = run_units(ladder.tester(pair, "token units"))
-    through_tokens, token_matches = run_signs(a, b, seed, pair, pairs=pairs, runs=runs)
+    through_tokens, token_matches = run_signs(a, b, seed, pair, SignPlan(pairs, runs, maps))
     found.append(ladder.confirmed(seen, pair))
     found.append(ladder.confirmed(through_tokens, pair, token_matches))
+    if not is_settled([x for x in found if x], ladder.alpha):
+        found += ladder.on_keys(pair, frugal=frugal)
     rows = {"n_rows": len(pair[0].inputs), "rule": rule}
     left = pair[0].n_left
     note = (left_out(f"{left} tokens beyond the sample", "tokens-beyond-sample", **rows),)

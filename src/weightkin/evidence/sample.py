@@ -33,6 +33,7 @@ VIEW_ROLES = {
     "units": ("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1", "mlp.down", "conv"),
     "vo": ("attn.v", "attn.o"),
     "heads": ("attn.o",),
+    "qk": ("attn.q", "attn.k"),
     "residual": ("embed", "unembed", "position", "position_grid"),
 }
 

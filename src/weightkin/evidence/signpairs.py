@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from weightkin.anatomy.side import Side
-from weightkin.anatomy.types import Axis, Place
+from weightkin.anatomy.types import Axis, AxisKind, Place
 from weightkin.evidence.plan import Plan, Run
 from weightkin.evidence.sample import n_sampled, start_of, view_places
 from weightkin.evidence.stage import pair_axes
@@ -19,15 +19,23 @@ from weightkin.records.codes import TestGroup
 UNITS_OF_A = 256  # units of a that look for a partner among all units of b
 MAX_SIGN_BLOCKS = 3  # blocks looked at in large models
 LARGE_FOR_SIGNS = 1 << 20  # elements of one matrix above which only MAX_BLOCKS blocks are looked at
+SIGN_KINDS: tuple[AxisKind, ...] = ("units", "vo")
 FRUGAL_BYTES = 64 << 20  # bytes that one blind statistic may cost where a large model lies on a hub
 
 
 def sign_pairs(a: Side, b: Side) -> list[tuple[Axis, Axis]]:
     """Pairs of axes that have signs to compare, of three blocks where models are large."""
-    gated = [[x for x in side.axes("units") if x.is_gated] for side in (a, b)]
-    pairs = pair_axes(gated[0], gated[1], {}) + pair_axes(a.axes("vo"), b.axes("vo"), {})
-    sizes = [math.prod(a.model.tensors[x.places[0].tensor].shape) for x, _ in pairs]
-    if not pairs or max(sizes) <= LARGE_FOR_SIGNS:
+    pairs = [
+        pair
+        for kind in SIGN_KINDS
+        for pair in pair_axes(sign_axes(a, kind), sign_axes(b, kind), {})
+    ]
+    return of_few_blocks(a, pairs)
+
+
+def of_few_blocks(a: Side, pairs: list[tuple[Axis, Axis]]) -> list[tuple[Axis, Axis]]:
+    """All pairs, or those of three blocks where models are large: by shapes alone."""
+    if not are_large(a, pairs):
         return pairs
     blocks = sorted({(x.stack, x.block) for x, _ in pairs})
     chosen = {blocks[i] for i in np.linspace(0, len(blocks) - 1, MAX_SIGN_BLOCKS).astype(int)}
@@ -43,6 +51,17 @@ def most_read(axis: Axis, plan: Plan) -> int:
     """Units of an axis that the first runs of all tests hold, where there are others."""
     n = n_sampled(axis, plan)
     return max(UNITS_OF_A, n) if n < axis.n_units else UNITS_OF_A
+
+
+def sign_axes(side: Side, kind: AxisKind) -> list[Axis]:
+    """Axes of one kind whose signs are coins: units of gated MLPs, V/O dimensions."""
+    return [x for x in side.axes(kind) if x.is_gated or kind != "units"]
+
+
+def are_large(a: Side, pairs: Sequence[tuple[Axis, Axis]]) -> bool:
+    """Whether only some blocks are looked at, since matrices are large."""
+    sizes = (math.prod(a.model.tensors[x.places[0].tensor].shape) for x, _ in pairs)
+    return max(sizes, default=0) > LARGE_FOR_SIGNS
 
 
 def affordable(a: Side, b: Side, pairs: Sequence[tuple[Axis, Axis]]) -> list[tuple[Axis, Axis]]:
@@ -123,6 +142,6 @@ def too_dear(what: str, n_bytes: int, test: TestGroup) -> Skipped:
 
 def is_wanted(place: Place) -> bool:
     """Whether signs look at a place: readers, and O where each dimension has one column."""
-    return place.role in ("mlp.gate", "mlp.up", "attn.v") or (
+    return place.role in ("mlp.gate", "mlp.up", "attn.q", "attn.k", "attn.v") or (
         place.role == "attn.o" and place.repeat == 1
     )

@@ -12,6 +12,7 @@ from weightkin.evidence.equal_rows import has_equal_rows
 from weightkin.evidence.ladder import (
     COPIED_BY_LOSSES,
     LADDER,
+    OF_KEYS,
     StagesRun,
     is_real,
     is_settled,
@@ -96,11 +97,15 @@ def decide(
 
 
 def is_unconfirmed(stages: Sequence[Stage], alpha: float) -> bool:
-    """Whether a verdict rests on axes alone of which no invariant is known: those from a graph.
+    """Whether a verdict rests alone on what has no invariant: axes from a graph, queries and keys.
 
-    Then it cannot be excluded that one model was arranged to match the other.
+    Then it cannot be excluded that one model was arranged to match the other: planes and signs of
+    queries and keys are turned for nothing.
     """
     settling = [s for s in stages if passes(s, alpha) and s.name not in COPIED_BY_LOSSES]
+    if settling and all(stage.name in OF_KEYS for stage in settling):
+        return True
+    settling = [stage for stage in settling if stage.name not in OF_KEYS]
     own = [any(map(is_view, t.a.places)) for stage in settling for t in stage.tested]
     return bool(own) and all(own) and all(stage.tested for stage in settling)
 
@@ -193,7 +198,8 @@ def _has_embedding(stage: Stage, stack: str) -> bool:
 def parts(a: Side, b: Side, plan: Plan, stages: Sequence[Stage], alpha: float) -> tuple[Part, ...]:
     """Verdict of each stack alone, and of each embedding, paid for their number.
 
-    A part takes the best of its stages, each already paid for by its weight. Where the residual
+    A part takes the best of its stages, each already paid for by its weight: of those that pass
+    alpha one whose units are more alike than lining up makes them, if any is. Where the residual
     width stands alone, an embedding is only `dependent` if rows of it are equal up to one factor.
 
     Parameters
@@ -213,6 +219,7 @@ def parts(a: Side, b: Side, plan: Plan, stages: Sequence[Stage], alpha: float) -
         Name, verdict and log10 p of each.
     """
     best: dict[tuple[str, bool], tuple[float, Stage]] = {}
+    clear: dict[tuple[str, bool], bool] = {}
     for stage in stages:
         if stage.name == "heads":
             continue
@@ -221,8 +228,9 @@ def parts(a: Side, b: Side, plan: Plan, stages: Sequence[Stage], alpha: float) -
                 continue
             part = (stack, stage.name == "residual")
             paid = log_e + math.log(LADDER[stage.name])
-            if part not in best or paid > best[part][0]:
-                best[part] = paid, stage
+            is_clear = paid >= -math.log(alpha) and is_real(stage) and stage.confirmed != "refuted"
+            if part not in best or (is_clear, paid) > (clear[part], best[part][0]):
+                best[part], clear[part] = (paid, stage), is_clear
     verdicts = []
     for (stack, is_embedding), (log_e, stage) in best.items():
         log10_p = min(0.0, -(log_e - math.log(len(best))) / LOG10)

@@ -20,13 +20,16 @@ from weightkin.evidence.sample import view_places
 from weightkin.formats.model import Model
 from weightkin.formats.vocabulary import vocabulary
 from weightkin.records import Skipped, left_out
-from weightkin.stats.matching import centred
+from weightkin.stats.matching import centred, unit_rows
 
 N_TOKENS = 512
 MAX_TABLE_BYTES = 1 << 24  # a matrix whose columns are the units is read whole, or not at all
 MAX_WRITER_BYTES = 1 << 22  # the same for matrices that write, which are never the only view
 UNITS_AT_ONCE = 2048  # units held at a time
-READING_ROLES = ("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1", "attn.v")
+READING_ROLES = (
+    *("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1"),
+    *("attn.q", "attn.k", "attn.v"),
+)
 Rule = dict[str, Any]  # ``by`` which rule rows of two models were paired, with its number
 
 
@@ -138,6 +141,23 @@ def token_table(model: Model, anatomy: Anatomy) -> tuple[bool, int] | None:
     """Whether a model reads tokens or images, and the width of its stream; None without either."""
     tables = _tables(model, anatomy)
     return None if tables is None else ("embed" in tables.tokens, tables.width)
+
+
+def at_length_one(frames: tuple[TokenRows, TokenRows]) -> tuple[TokenRows, TokenRows]:
+    """Frames whose tokens are rows of length one: no token is heard more than another one.
+
+    Parameters
+    ----------
+    frames : (TokenRows, TokenRows)
+        Shared tokens of two models.
+
+    Returns
+    -------
+    tuple of TokenRows
+        What blocks write towards stays as it is.
+    """
+    a, b = (TokenRows(unit_rows(x.inputs), x.outputs, x.n_left) for x in frames)
+    return a, b
 
 
 def token_views(

@@ -241,7 +241,7 @@ def smallest(record: Comparison, cells: Mapping[tuple[str, str], int]) -> float:
         cell = cells.get((test.block_b, test.axis), 0)
         window = largest_window(cell) if cell else max(1, n)
         digits = n / window * math.lgamma(window + 1) / math.log(10)
-        if test.name == "signs":
+        if test.name in ("signs", "turns"):
             digits = n * math.log10(2)
         key = test.name, test.block_b
         best[key] = max(best[key], digits)

@@ -65,6 +65,7 @@ REASONS: Mapping[str, Names] = {
     "formula-behind": ("role", "rule", "model"),
     "alike-by-index": ("a", "b"),
     "no-coins": ("reason",),
+    "layout-not-shown": ("model",),
     "grouped-along-axis": ("role",),
     "not-confirmed": (),
     "losses-copy": (),
@@ -287,7 +288,7 @@ class TestFacts(NamedTuple):
 
 _RUN, _RUN_SUM = TestFacts(runs_models=True), TestFacts(runs_models=True, is_sum=True)
 TESTS: Mapping[str, TestFacts] = {
-    **dict.fromkeys(("coincidences", "order", "signs", "agreement"), TestFacts()),
+    **dict.fromkeys(("coincidences", "order", "signs", "turns", "agreement"), TestFacts()),
     **dict.fromkeys(("phi_l2", "phi_l2_squared_z", "phi_U", "phi_U_monte_carlo"), TestFacts()),
     "phi_U_fisher": TestFacts(is_sum=True),
     **dict.fromkeys(("phi_H", "phi_H_monte_carlo", "phi_JSD"), _RUN),

@@ -140,6 +140,8 @@ REASON_WORDS: Mapping[str, Words] = {
     "probably initialised by a formula, which the other model may have used too",
     "alike-by-index": lambda x: f"units are similar because of their index {_both(x)}",
     "no-coins": lambda x: f"the signs are not random at initialisation: {_nested(x)}",
+    "layout-not-shown": "the weights of {model} do not show which rows of queries and keys are "
+    "turned together by positions",
     "grouped-along-axis": "{role} is grouped along the unit axis in both models",
     "not-confirmed": "not confirmed on units outside the sample",
     "losses-copy": "training on another model's hidden states aligns the residual width too, so "

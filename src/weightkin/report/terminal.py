@@ -23,6 +23,8 @@ AXIS_WORDS = {
     "signs": "signs",
     "token units": "units by tokens",
     "token signs": "signs by tokens",
+    "turns": "rotary planes",
+    "key signs": "query-key signs",
 }
 PART_WORDS = {
     "aligned-only": "aligned only",
@@ -34,12 +36,16 @@ NULL = (
     "  null hypothesis: the two models were initialised independently (no shared seed or formula), "
     "and neither was reordered so that its units match those of the other"
 )
+UNCONFIRMED = (
+    "  unconfirmed: what passes here can be arranged, so it is not excluded that one model was "
+    "made to match the other"
+)
 MAX_SKIPPED = 6
 MANY = 1_000_000
 NOTABLE_COSINE = 0.8  # cosine from which a p-value that is not small asks for a word
 FEW_UNITS = 8  # units
 TOO_FEW = "too few to test"
-SIGNS = ("signs", "token signs")
+SIGNS = ("signs", "token signs", "turns", "key signs")
 
 
 def comparison_lines(record: Comparison, *, is_full: bool = False) -> list[str]:
@@ -108,6 +114,7 @@ def _notes(record: Comparison, *, is_full: bool) -> list[str]:
     lines += _outside(record)
     lines += extent_lines(record.extent)
     lines += token_view_lines(record)
+    lines += [UNCONFIRMED] if record.basis == "exact-unconfirmed" else []
     lines += _reach(record)
     lines += accounting_lines(record.accounting)
     lines += table_lines(record.equal)
@@ -126,7 +133,7 @@ def _notes(record: Comparison, *, is_full: bool) -> list[str]:
         lines.append(f"  blocks: {printable(', '.join(words))}")
     if record.calibration:
         lines += _calibration(record.calibration)
-    own_lines = ("coincidences", "order", "signs", "agreement")
+    own_lines = ("coincidences", "order", "signs", "turns", "agreement")
     others = [t for t in record.tests if t.name not in own_lines]
     for t in [t for t in others if t.block_a == "all"]:
         lines.append(f"  {t.name}: {t.statistic:.6g}, log10 p {t.log10_pvalue:.3f} ({t.null})")

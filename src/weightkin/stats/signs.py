@@ -20,19 +20,23 @@ LOG10 = math.log(10.0)
 LAMBDAS = np.array([0.1, 0.25, 0.5, 0.75, 0.9, 0.97, 0.99, 0.997, 0.999])
 
 
-def agreements_log10_sf(n_agree: int, n: int) -> float:
-    """Log10 probability that at least ``n_agree`` of ``n`` fair coins agree: exact, one-sided.
+def agreements_log10_sf(n_agree: int, n: int, chance: float = 0.5) -> float:
+    """Log10 probability that at least ``n_agree`` of ``n`` coins agree: exact, one-sided.
 
     Null hypothesis: given everything that is blind to signs (matching, weights, cuts, the number of
-    pairs), the signs of the trusted model's units are fair and independent.
+    pairs), the signs of the trusted model's units are fair and independent; ``chance`` is 1/4 where
+    a coin is a quarter turn and has four sides.
 
     Examples
     --------
     >>> round(agreements_log10_sf(10, 10), 3)  # 2^-10
     -3.01
+    >>> round(agreements_log10_sf(10, 10, 0.25), 3)  # 4^-10
+    -6.021
     """
     k = np.arange(n_agree, n + 1)
-    log_pmf = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1) - n * math.log(2.0)
+    log_pmf = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+    log_pmf += k * math.log(chance) + (n - k) * math.log1p(-chance)
     return min(0.0, float(logsumexp(log_pmf)) / LOG10)
 
 
@@ -41,9 +45,13 @@ def log_evalue(n_agree: int, n: int) -> float:
     return mix_log_evalue(log_evalues(n_agree, n))
 
 
-def log_evalues(n_agree: int, n: int) -> npt.NDArray[np.float64]:
-    """Log e-values (1+x)^T (1-x)^(n-T), one for each x of ``LAMBDAS``: expectation exactly one."""
-    return np.asarray(n_agree * np.log1p(LAMBDAS) + (n - n_agree) * np.log1p(-LAMBDAS))
+def log_evalues(n_agree: int, n: int, chance: float = 0.5) -> npt.NDArray[np.float64]:
+    """Log e-values (1+x)^T (1-x)^(n-T), one for each x of ``LAMBDAS``: expectation exactly one.
+
+    At another ``chance`` c than 1/2 the first factor is 1 + x (1 - c) / c: 1 + 3x at 1/4.
+    """
+    won = np.log1p(LAMBDAS * (1.0 - chance) / chance)
+    return np.asarray(n_agree * won + (n - n_agree) * np.log1p(-LAMBDAS))
 
 
 def mix_log_evalue(log_evalues_on_grid: npt.NDArray[np.float64]) -> float:

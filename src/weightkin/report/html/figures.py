@@ -140,7 +140,7 @@ def unit_dots(m: UnitMap) -> Markup:
 
 def _axis(test: Test) -> str:
     kind = test.axis.split(".")[0]
-    return "signs" if test.name == "signs" else AXES.get(kind, kind)
+    return "signs" if test.name in ("signs", "turns") else AXES.get(kind, kind)
 
 
 def _square(value: float, x: int, y: int, words: str) -> list[tuple[float, ...] | Any]:
