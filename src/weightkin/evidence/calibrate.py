@@ -93,7 +93,7 @@ def calibrate(
 def _too_few(alike: Alike, n_controls: int) -> Skipped:
     return left_out(
         CALIBRATED_EVIDENCE,
-        "too-few-controls",
+        "too-few-by-content" if alike.rows == "content" else "too-few-controls",
         "calibrated",
         n=n_controls,
         model_class=alike.model_class,

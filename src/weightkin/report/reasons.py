@@ -65,6 +65,8 @@ def _rule(data: Mapping[str, Any]) -> str:
     rule = data["rule"]
     if rule["by"] == "text":
         return f"{rule['n']} tokens of equal text"
+    if rule["by"] == "content":
+        return f"what {rule['n']} rows of the embeddings look like"
     return {"rows": "equal rows of the embedding", "pixels": "equal patch pixels and positions"}[
         rule["by"]
     ]
@@ -168,6 +170,9 @@ REASON_WORDS: Mapping[str, Words] = {
     "too-few-controls": "not used for the verdict: {n} of {n_needed} unrelated pairs are known "
     "({model_class}, {n_units} units and width {width} within a factor {factor}, {n_rows} shared "
     "rows); `weightkin controls add` adds pairs",
+    "too-few-by-content": "not used for the verdict: {n} of {n_needed} unrelated pairs are known "
+    "whose tokens were paired by content ({model_class}, {n_units} units and width {width} within "
+    "a factor {factor}, {n_rows} rows)",
     "formula-start": "not used for the verdict: hidden units were initialised by a formula, "
     "those of the controls at random",
     "nothing-undone": "not written: b is not a permuted, rotated or rescaled copy of a",
