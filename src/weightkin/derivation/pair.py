@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -34,11 +35,13 @@ from weightkin.evidence.ladder import (
     total_log10,
 )
 from weightkin.evidence.sample import n_shared_rows, read_sample
+from weightkin.evidence.spectral import spectral_log_evalue
 from weightkin.evidence.stacks import OtherStacks
 from weightkin.formats import Model, digest, full_digest
 from weightkin.formats.dry_run import read_ahead
 from weightkin.records import Comparison, Direction, ModelRef, Part, Skipped, left_out
 from weightkin.records.comparison import Verdict
+from weightkin.sketch.tables import is_table
 
 
 def compare_pair(pair: Pair) -> Comparison:
@@ -65,6 +68,7 @@ def compare_pair(pair: Pair) -> Comparison:
             frugal = bool(pair.settings.frugal)
             derived, unsaid = derive(pair.models, undone, shared, frugal=frugal)
             skipped += unsaid
+    law = _law(pair, concluded, shared)
     kind, details = _identity(shared, *refs)
     if other.best is not None:
         details |= {"stacks": dict(zip("ab", other.best.names, strict=True))}
@@ -102,7 +106,23 @@ def compare_pair(pair: Pair) -> Comparison:
         accounting=accounting_of(pair.models, shared, concluded.tested),
         token_views=views,
         components=components_of_pair(shared.common) if concluded.verdict == "dependent" else (),
+        law_log10_evalue=law,
+        law_null=None if law is None else "gap-order-exchangeable",
     )
+
+
+def _law(pair: Pair, concluded: Conclusion, shared: Shared) -> float | None:
+    """What spectra say, where no test applies or everything is asked for."""
+    how = pair.settings
+    is_wanted = how.effort == "thorough" or concluded.verdict == "not-testable"
+    if pair.is_quick or pair.missed or how.frugal or not is_wanted:
+        return None
+    made_a, made_b = (
+        [x.stored_name for x in sketch.tensors.values() if is_table(x)]
+        for sketch in shared.common.sketches
+    )
+    found = spectral_log_evalue(pair.a, pair.b, (made_a, made_b))
+    return None if found is None else round(found / math.log(10.0), 4)
 
 
 def _read_ahead(pair: Pair) -> None:
