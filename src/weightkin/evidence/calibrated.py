@@ -20,8 +20,15 @@ from weightkin.anatomy.types import Axis, Place
 from weightkin.arrays import Floats, Ints
 from weightkin.evidence.pairs import Views
 from weightkin.evidence.sample import view_places
-from weightkin.evidence.signpairs import LARGE_FOR_SIGNS, MAX_SIGN_BLOCKS
-from weightkin.evidence.views import N_TOKENS, TokenRows, frames, token_views, unit_rows_of
+from weightkin.evidence.signpairs import FRUGAL_BYTES, LARGE_FOR_SIGNS, MAX_SIGN_BLOCKS
+from weightkin.evidence.views import (
+    MAX_PAIRED_BYTES,
+    N_TOKENS,
+    TokenRows,
+    frames,
+    token_views,
+    unit_rows_of,
+)
 from weightkin.records import Skipped, left_out
 from weightkin.stats.matching import unit_rows
 from weightkin.stats.signs import mutual_matches
@@ -72,7 +79,7 @@ class Alike:
 
 
 def agreement(
-    a: Side, b: Side, n_tokens: int = N_TOKENS, *, by_content: bool = False
+    a: Side, b: Side, n_tokens: int = N_TOKENS, *, by_content: bool = False, frugal: bool = False
 ) -> Alike | Skipped:
     """Share of units that two views of a block, each matched alone, pair with the same partner.
 
@@ -93,6 +100,8 @@ def agreement(
         Tokens through which units are seen, at most.
     by_content : bool
         Pair tokens by content in any case.
+    frugal : bool
+        Pair them by content only where that reads at most 64 MiB of a table.
 
     Returns
     -------
@@ -104,9 +113,9 @@ def agreement(
         return left_out("", "no-mlp-in-both")
     if kinds[0] != kinds[1]:
         return left_out("", "classes-differ", a=kinds[0], b=kinds[1])
-    shared = frames(
-        (a.model, a.anatomy), (b.model, b.anatomy), CALIBRATED_SEED, n_tokens, by_content=by_content
-    )
+    most_bytes = FRUGAL_BYTES if frugal else MAX_PAIRED_BYTES
+    sides = (a.model, a.anatomy), (b.model, b.anatomy)
+    shared = frames(*sides, CALIBRATED_SEED, n_tokens, by_content=by_content, most_bytes=most_bytes)
     if isinstance(shared, Skipped):
         return shared
     is_vision = shared[0].outputs is None

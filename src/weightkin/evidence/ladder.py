@@ -20,10 +20,10 @@ from weightkin.evidence.coin_matches import SignMatch
 from weightkin.evidence.confirm import Draw, is_shown, second_run
 from weightkin.evidence.formulas import Formulas, formula_behind
 from weightkin.evidence.guard import Guard
-from weightkin.evidence.signpairs import affordable, cost, sign_pairs, too_dear
+from weightkin.evidence.signpairs import FRUGAL_BYTES, affordable, cost, sign_pairs, too_dear
 from weightkin.evidence.stage import BlockMap, PairTester, Stage, block_name, run_stage
 from weightkin.evidence.units import run_units, run_units_quick
-from weightkin.evidence.views import N_TOKENS, TokenRows, frames
+from weightkin.evidence.views import MAX_PAIRED_BYTES, N_TOKENS, TokenRows, frames
 from weightkin.records import Effect, Skipped, left_out
 from weightkin.records.comparison import Confirmed
 from weightkin.stats.sums import logsumexp
@@ -218,7 +218,9 @@ def _blind(ladder: _Ladder, block_map: BlockMap, *, frugal: bool) -> StagesRun:
     on_weights, matches = run_signs(a, b, seed, pairs=pairs)
     found = [ladder.confirmed(on_weights, matches=matches)]
     n_tokens = FRUGAL_TOKENS if frugal else N_TOKENS
-    shared = frames((a.model, a.anatomy), (b.model, b.anatomy), seed, n_tokens)
+    most_bytes = FRUGAL_BYTES if frugal else MAX_PAIRED_BYTES
+    both = (a.model, a.anatomy), (b.model, b.anatomy)
+    shared = frames(*both, seed, n_tokens, most_bytes=most_bytes)
     if isinstance(shared, Skipped):
         skipped = (replace(shared, what="units seen through tokens"),)
         return StagesRun(tuple(x for x in found if x), block_map, matches, (*skipped, *unread))

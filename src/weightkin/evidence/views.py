@@ -121,6 +121,7 @@ def frames(
     n_tokens: int = N_TOKENS,
     *,
     by_content: bool = False,
+    most_bytes: int = MAX_PAIRED_BYTES,
 ) -> tuple[TokenRows, TokenRows, Rule] | Skipped:
     """Frames of two models over shared tokens and the rule, or why there are none.
 
@@ -138,6 +139,8 @@ def frames(
         Tokens to choose at most.
     by_content : bool
         Pair rows by content whatever the other pairs look like: for controls.
+    most_bytes : int
+        Of a table whose rows may be paired by content, which reads it whole.
 
     Returns
     -------
@@ -150,9 +153,8 @@ def frames(
     if ("embed" in tables[0].tokens) != ("embed" in tables[1].tokens):
         return left_out("", "tokens-and-images")
     if "embed" in tables[0].tokens:
-        return _of_tokens(
-            (a[0], b[0]), (tables[0], tables[1]), seed, n_tokens, by_content=by_content
-        )
+        how = (seed, n_tokens, most_bytes)
+        return _of_tokens((a[0], b[0]), (tables[0], tables[1]), how, by_content=by_content)
     rows_a, rows_b = patch_rows(a[0], tables[0]), patch_rows(b[0], tables[1])
     if len(rows_a.inputs) != len(rows_b.inputs):
         return left_out("", "patches-differ")
@@ -169,16 +171,17 @@ def frames(
 def _of_tokens(
     models: Models,
     tables: tuple[TokenTables, TokenTables],
-    seed: int,
-    n_tokens: int,
+    how: tuple[int, int, int],
     *,
     by_content: bool,
 ) -> tuple[TokenRows, TokenRows, Rule] | Skipped:
     """Rows paired by text or index; by content where their embeddings say that those are wrong."""
+    seed, n_tokens, most_bytes = how
     pair, rule, n_left = _given(models, tables, seed, n_tokens)
     if by_content or pair is None or not are_paired(*pair):
-        found = _by_content(models, tables, n_tokens)
-        pair, rule, n_left = (*found, 0) if found else (pair, rule, n_left)
+        is_cheap = all(table_bytes(*x) <= most_bytes for x in zip(models, tables, strict=True))
+        found = _by_content(models, tables, n_tokens) if is_cheap else None
+        pair, rule, n_left = (*found, 0) if found else (pair, rule | {"alike": False}, n_left)
     if pair is None:
         return left_out("", "no-shared-token")
     return _frame(pair[0], n_left, tables[0]), _frame(pair[1], n_left, tables[1]), rule
@@ -210,8 +213,6 @@ def _by_content(
     models: Models, tables: tuple[TokenTables, TokenTables], n_tokens: int
 ) -> tuple[tuple[Rows, Rows], Rule] | None:
     """Rows that look alike, of those that differ most from the mean row of their model."""
-    if any(table_bytes(*x) > MAX_PAIRED_BYTES for x in zip(models, tables, strict=True)):
-        return None
     rows_a, rows_b = (distinct_rows(*x, n_tokens) for x in zip(models, tables, strict=True))
     n_rows = min(len(rows_a.inputs), len(rows_b.inputs))
     if n_rows < MIN_PAIRS:

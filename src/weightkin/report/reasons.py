@@ -63,13 +63,13 @@ def _both(data: Mapping[str, Any]) -> str:
 def _rule(data: Mapping[str, Any]) -> str:
     """How tokens of two models were paired."""
     rule = data["rule"]
-    if rule["by"] == "text":
-        return f"{rule['n']} tokens of equal text"
-    if rule["by"] == "content":
-        return f"what {rule['n']} rows of the embeddings look like"
-    return {"rows": "equal rows of the embedding", "pixels": "equal patch pixels and positions"}[
-        rule["by"]
-    ]
+    words = {
+        "text": "{n} tokens of equal text",
+        "rows": "equal rows of the embedding",
+        "content": "what {n} rows of the embeddings look like",
+        "pixels": "equal patch pixels and positions",
+    }[rule["by"]].format(n=rule.get("n"))
+    return words if rule.get("alike", True) else f"{words} (which have nothing in common)"
 
 
 PATTERN_WORDS: Mapping[str, Words] = {
