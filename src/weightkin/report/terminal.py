@@ -86,7 +86,8 @@ def _spectra(record: Comparison) -> list[str]:
     if e is None or e < LOOK_CLOSER:
         return []
     words = "no test applies; " if record.verdict == "not-testable" else ""
-    return [f"  {words}spectra agree (1e{e:.0f}, a law and no test): suggests a closer look"]
+    advice = "" if record.verdict == "dependent" else ": suggests a closer look"
+    return [f"  {words}spectra agree (1e{e:.0f}, a law and no test){advice}"]
 
 
 def is_too_few(record: Comparison, axis: AxisEvidence) -> bool:
