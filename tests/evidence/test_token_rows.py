@@ -87,11 +87,13 @@ def test_other_tokens_take_the_place_of_rows_that_are_dropped(rng):
     assert 0 < seen[0].n_left < len(base[EMBED]) - n
 
 
-def test_models_whose_tokens_are_all_zero_share_none(rng):
+def test_tokens_that_are_all_zero_show_no_unit_and_infinite_ones_are_not_shared(rng):
     base = models.base(rng, blocks=1)
-    base[EMBED] = np.zeros_like(base[EMBED])
-    a = _side(base)
-    assert _seen(a, a).code == "no-shared-token"
+    for value, is_seen in ((0, True), (np.inf, False)):
+        base[EMBED] = np.full_like(base[EMBED], value)
+        a = _side(base)
+        seen = _seen(a, a)
+        assert not seen[0].inputs.any() if is_seen else seen.code == "no-shared-token"
 
 
 @pytest.mark.parametrize(("long_in", "n_rows"), [((), 40), ((0,), 40), ((0, 1), 4)])

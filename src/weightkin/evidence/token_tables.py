@@ -205,17 +205,20 @@ def live_rows(a: Rows, b: Rows) -> Ints:
     Returns
     -------
     ndarray of int
-        Positions of the rows, in order.
+        Positions of the rows, in order; where there are none, of all rows that are finite.
     """
+    is_finite = np.ones(len(a.inputs), dtype=bool)
     is_zero = np.zeros(len(a.inputs), dtype=bool)
     is_short = np.ones(len(a.inputs), dtype=bool)
     for side in (a, b):
         here = np.zeros(len(is_short), dtype=bool)
         for lengths in side.lengths:
-            is_zero |= ~(np.isfinite(lengths) & (lengths > 0))
+            is_finite &= np.isfinite(lengths)
+            is_zero |= lengths == 0
             here |= lengths < MIN_LENGTH * np.median(lengths) if len(lengths) else False
         is_short &= here
-    return np.flatnonzero(~is_zero & ~is_short)
+    live = np.flatnonzero(is_finite & ~is_zero & ~is_short)
+    return live if len(live) else np.flatnonzero(is_finite)
 
 
 def n_used(rows: Rows) -> float:
@@ -240,10 +243,12 @@ def joined(pieces: Sequence[Rows]) -> Rows:
 def _at_length_one(x: Floats, *, is_centred: bool) -> tuple[Floats, npt.NDArray[np.float64]]:
     """Vectors of the stream, without what its norms subtract, at length one; and their lengths."""
     x = np.asarray(x, dtype=np.float32)
-    if is_centred:
-        x = x - x.mean(axis=1, keepdims=True)
-    lengths = np.sqrt(np.einsum("ij,ij->i", x, x, dtype=np.float64))
-    return unit_rows(x), lengths
+    with np.errstate(invalid="ignore"):
+        if is_centred:
+            x = x - x.mean(axis=1, keepdims=True)
+        lengths = np.sqrt(np.einsum("ij,ij->i", x, x, dtype=np.float64))
+    is_finite = np.isfinite(lengths)[:, None]
+    return unit_rows(np.where(is_finite, x, np.float32(0.0))), lengths
 
 
 def _is_centred(model: Model, axis: Axis) -> bool:
