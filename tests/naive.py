@@ -319,3 +319,29 @@ def rotary_scores(q, k, size, distance):
     n_heads, repeat = len(q) // size, len(q) // len(k)
     heads = [(q[h * size :][:size], k[h // repeat * size :][:size]) for h in range(n_heads)]
     return np.array([x.T @ turn @ y for x, y in heads])
+
+
+def gap_coins(values, first):
+    """Disjoint neighbouring gaps of the bulk, from the first or second on: one number a pair."""
+    n = len(values)
+    bulk = sorted((math.log(v) for v in values), reverse=True)
+    bulk = bulk[math.ceil(0.12 * n) : n - math.ceil(0.06 * n)]
+    gaps = [math.log(x - y) for x, y in zip(bulk, bulk[1:], strict=False)][first:]
+    gaps = gaps[: len(gaps) // 2 * 2]
+    gaps = [max(g, float(np.median(gaps)) - 3) for g in gaps]
+    at = [-1 + 2 * i / (len(gaps) - 1) for i in range(len(gaps))]
+    pairs = range(0, len(gaps), 2)
+    design = np.vander([(at[i] + at[i + 1]) / 2 for i in pairs], 4)
+    trend = np.linalg.lstsq(design, [(gaps[i] + gaps[i + 1]) / 2 for i in pairs], rcond=None)[0]
+    left = np.array(gaps) - np.vander(at, 4) @ trend
+    coins = []
+    for i in pairs:
+        around = float(np.median(left[max(0, i - 4) : i + 6]))
+        is_broken = max(left[i], left[i + 1]) > around + math.log(3)
+        coins.append(0.0 if is_broken else left[i] - left[i + 1])
+    return coins
+
+
+def coin_evalue(a, b, x):
+    """Product over pairs of gaps of one plus or minus x, weighted, as the two models agree."""
+    return math.prod(1 + x * math.tanh(p) * math.tanh(q) for p, q in zip(a, b, strict=True))

@@ -19,7 +19,14 @@ from benchmarks.lib.tables import markdown
 from weightkin.anatomy.side import Side
 from weightkin.evidence.calibrate import LEAST_SHARE
 from weightkin.evidence.calibrated import agreement
-from weightkin.evidence.controls import Control, as_control, load_controls, rank, write_controls
+from weightkin.evidence.controls import (
+    CONTROL_TOKENS,
+    Control,
+    as_control,
+    load_controls,
+    rank,
+    write_controls,
+)
 from weightkin.formats import digest
 from weightkin.records import Skipped
 from weightkin.sketch.source import open_side
@@ -43,30 +50,33 @@ def measured(folder: Path) -> Iterator[Control]:
     for family in FAMILIES:
         seeds = sorted(int(p.name.split("-")[1]) for p in folder.glob(f"{family}-*"))
         for x, y in zip(seeds[::2], seeds[1::2], strict=False):
-            paths = (folder / f"{family}-{seed}" for seed in (x, y))
-            yield _control(*paths, DOCUMENTED.format(x, y))
+            paths = [folder / f"{family}-{seed}" for seed in (x, y)]
+            yield from _controls(*paths, DOCUMENTED.format(x, y))
     entries = truth.load()
     for x, y in ZOO:
-        paths = (truth.ROOT / entries[name]["path"] for name in (x, y))
-        yield _control(*paths, f"zoo: {x} and {y}")
+        paths = [truth.ROOT / entries[name]["path"] for name in (x, y)]
+        yield from _controls(*paths, f"zoo: {x} and {y}")
 
 
-def _control(x: Path, y: Path, documented: str) -> Control:
+def _controls(x: Path, y: Path, documented: str) -> Iterator[Control]:
+    """A pair with its tokens as given, and with its tokens paired by content."""
     a, b = open_side(x), open_side(y)
-    found = agreement(a, b)
-    if isinstance(found, Skipped):
-        raise ValueError(f"{x}, {y}: {found.code}")
-    return as_control(found, digest(a.model), digest(b.model), documented)
+    for by_content in (False, True):
+        found = agreement(a, b, CONTROL_TOKENS, by_content=by_content)
+        if isinstance(found, Skipped):
+            raise ValueError(f"{x}, {y}: {found.code}")
+        if (found.rows == "content") == by_content:  # patches are never paired by content
+            yield as_control(found, digest(a.model), digest(b.model), documented)
 
 
 def spread(controls: list[Control]) -> list[str]:
     """Table of the controls by class."""
     rows = []
-    for name in dict.fromkeys(c.model_class for c in controls):
-        values = [c.statistic for c in controls if c.model_class == name]
+    for name, paired in dict.fromkeys((c.model_class, c.rows) for c in controls):
+        values = [c.statistic for c in controls if (c.model_class, c.rows) == (name, paired)]
         figures = (f"{median(values):.4f}", f"{max(values):.4f}")
-        rows.append((name, str(len(values)), *figures))
-    return markdown(("class", "pairs", "median", "largest"), rows)
+        rows.append((name, paired, str(len(values)), *figures))
+    return markdown(("class", "tokens paired", "pairs", "median", "largest"), rows)
 
 
 def zoo_pairs() -> Iterator[tuple[str, str, bool, float, bool]]:

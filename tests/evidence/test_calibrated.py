@@ -180,7 +180,8 @@ def test_framing_does_not_move_the_statistic(zoo, base, stranger):
 
 def test_without_enough_controls_the_verdict_stays_and_says_so(zoo, monkeypatch):
     few = controls.load_controls()
-    few = [c for c in few if c.model_class == "gated language"][: N_CONTROLS - 1]
+    few = [c for c in few if (c.model_class, c.rows) == ("gated language", "given")]
+    few = few[: N_CONTROLS - 1]
     monkeypatch.setattr(verb, "load_controls", lambda own: few)
     record = compare(_path("llama-a-ft2"), _disguised())
     assert (record.verdict, record.basis) == ("no-evidence", "exact")
@@ -207,10 +208,13 @@ def test_a_class_without_controls_is_listed_only(zoo):
 
 def test_shipped_controls_are_disjoint_and_enough():
     shipped = controls.load_controls()
-    digests = [d for c in shipped for d in (c.digest_a, c.digest_b)]
+    digests = [(c.rows, d) for c in shipped for d in (c.digest_a, c.digest_b)]
     assert len(set(digests)) == len(digests)
-    for name in ("gated language", "plain language", "plain vision"):
-        mine = [c for c in shipped if c.model_class == name]
+    language = [
+        (x, rows) for x in ("gated language", "plain language") for rows in ("given", "content")
+    ]
+    for name in (*language, ("plain vision", "given")):
+        mine = [c for c in shipped if (c.model_class, c.rows) == name]
         assert sum(not c.documented.startswith("zoo:") for c in mine) >= N_CONTROLS
         assert max(c.statistic for c in mine) < LEAST_SHARE / 5
     assert {c.model_class for c in shipped} <= set(CONTROL_CLASSES)

@@ -20,7 +20,7 @@ from weightkin.evasions import (
 from weightkin.evidence.blind import SignPlan, run_signs
 from weightkin.evidence.key_signs import KeyGuard, key_axes
 from weightkin.evidence.stage import pair_axes
-from weightkin.evidence.views import at_length_one, frames
+from weightkin.evidence.views import frames
 from weightkin.formats import model_from_arrays, open_model
 
 WIDTH = 8
@@ -98,7 +98,7 @@ def test_queries_and_keys_that_began_as_a_formula_have_no_coins(rng):
 @pytest.mark.parametrize(("name", "other"), [("gpt-a", "gpt-b"), ("vit-a", "vit-b")])
 def test_signs_of_trained_strangers_are_coins(zoo, name, other):
     a, b = _named(name), _named(other)
-    shared = at_length_one(frames((a.model, a.anatomy), (b.model, b.anatomy), 0)[:2])
+    shared = frames((a.model, a.anatomy), (b.model, b.anatomy), 0)[:2]
     stage, matches = _run(a, b, shared)
     n, k = sum(len(m.signs) for m in matches), sum(m.n_agree for m in matches)
     assert n > 40

@@ -11,6 +11,7 @@ from weightkin.api.models import Source, as_source
 from weightkin.errors import UsageError
 from weightkin.evidence.calibrated import agreement
 from weightkin.evidence.controls import (
+    CONTROL_TOKENS,
     Control,
     as_control,
     load_controls,
@@ -83,7 +84,7 @@ def measured(a: Side, b: Side, documented: str) -> Control:
     digests = digest(a.model), digest(b.model)
     if digests[0] == digests[1]:
         raise UsageError("a and b are the same model")
-    found = agreement(a, b)
+    found = agreement(a, b, CONTROL_TOKENS)
     if isinstance(found, Skipped):
         raise UsageError(f"cannot be a control: {found.sentence}")
     return as_control(found, *digests, documented)

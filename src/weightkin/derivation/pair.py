@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -38,6 +39,7 @@ from weightkin.evidence.ladder import (
 )
 from weightkin.evidence.sample import n_sampled, n_shared_rows
 from weightkin.evidence.signpairs import UNITS_OF_A
+from weightkin.evidence.spectral import spectral_log_evalue
 from weightkin.evidence.spread import rehearse
 from weightkin.evidence.stacks import OtherStacks
 from weightkin.formats import Model, digest, full_digest
@@ -45,6 +47,7 @@ from weightkin.formats.dry_run import read_ahead
 from weightkin.records import Comparison, Direction, ModelRef, Part, Skipped, left_out
 from weightkin.records.accounting import Extent
 from weightkin.records.comparison import Verdict
+from weightkin.sketch.tables import is_table
 
 
 def compare_pair(pair: Pair) -> Comparison:
@@ -74,6 +77,7 @@ def compare_pair(pair: Pair) -> Comparison:
             frugal = bool(pair.settings.frugal)
             derived, unsaid = derive(pair.models, undone, shared, frugal=frugal)
             skipped += unsaid
+    law = _law(pair, concluded, shared)
     kind, details = _identity(shared, *refs)
     if other.best is not None:
         details |= {"stacks": dict(zip("ab", other.best.names, strict=True))}
@@ -113,6 +117,8 @@ def compare_pair(pair: Pair) -> Comparison:
         accounting=accounting_of(pair.models, shared, concluded.tested),
         token_views=views,
         components=components_of_pair(shared.common) if concluded.verdict == "dependent" else (),
+        law_log10_evalue=law,
+        law_null=None if law is None else "gap-order-exchangeable",
     )
 
 
@@ -130,6 +136,20 @@ def _is_part(pair: Pair, ran: StagesRun) -> bool:
     axes = [x for side in (pair.a, pair.b) for x in tested_axes(side.anatomy)]
     is_aligned = any(x.n_units > n_sampled(x, pair.plan) for x in axes)
     return is_aligned or any(m.a.n_units > UNITS_OF_A for m in ran.matches)
+
+
+def _law(pair: Pair, concluded: Conclusion, shared: Shared) -> float | None:
+    """What spectra say, where no test applies or everything is asked for."""
+    how = pair.settings
+    is_wanted = how.effort == "thorough" or concluded.verdict == "not-testable"
+    if pair.is_quick or pair.missed or how.frugal or not is_wanted:
+        return None
+    made_a, made_b = (
+        [x.stored_name for x in sketch.tensors.values() if is_table(x)]
+        for sketch in shared.common.sketches
+    )
+    found = spectral_log_evalue(pair.a, pair.b, (made_a, made_b))
+    return None if found is None else round(found / math.log(10.0), 4)
 
 
 def _read_ahead(pair: Pair) -> None:

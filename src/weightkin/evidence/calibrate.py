@@ -65,7 +65,7 @@ def calibrate(
     """
     if frugal and (n_bytes := bytes_of_views(a, b)) > FRUGAL_BYTES:
         return Calibrated(skipped=(too_dear(CALIBRATED_EVIDENCE, n_bytes, "calibrated"),))
-    alike = agreement(a, b)
+    alike = agreement(a, b, frugal=frugal)
     if isinstance(alike, Skipped):
         return Calibrated(skipped=(replace(alike, what=CALIBRATED_EVIDENCE, test="calibrated"),))
     ranked = rank(alike, (refs[0].digest, refs[1].digest), controls)
@@ -93,7 +93,7 @@ def calibrate(
 def _too_few(alike: Alike, n_controls: int) -> Skipped:
     return left_out(
         CALIBRATED_EVIDENCE,
-        "too-few-controls",
+        "too-few-by-content" if alike.rows == "content" else "too-few-controls",
         "calibrated",
         n=n_controls,
         model_class=alike.model_class,

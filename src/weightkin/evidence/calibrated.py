@@ -8,7 +8,9 @@ among pairs of models known to be independent (`evidence.controls`).
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -18,8 +20,16 @@ from weightkin.anatomy.types import Axis, Place
 from weightkin.arrays import Floats, Ints
 from weightkin.evidence.pairs import Views
 from weightkin.evidence.sample import view_places
-from weightkin.evidence.signpairs import LARGE_FOR_SIGNS, MAX_SIGN_BLOCKS
-from weightkin.evidence.views import TokenRows, frames, token_table, token_views, unit_rows_of
+from weightkin.evidence.signpairs import FRUGAL_BYTES, LARGE_FOR_SIGNS, MAX_SIGN_BLOCKS
+from weightkin.evidence.token_tables import token_table
+from weightkin.evidence.views import (
+    MAX_PAIRED_BYTES,
+    N_TOKENS,
+    TokenRows,
+    frames,
+    token_views,
+    unit_rows_of,
+)
 from weightkin.records import Skipped, left_out
 from weightkin.stats.matching import unit_rows
 from weightkin.stats.signs import mutual_matches
@@ -28,6 +38,7 @@ CALIBRATED_SEED = (
     0  # of the tokens drawn and of ties: fixed, so that nobody can choose among statistics
 )
 MOST_UNITS = 2048  # units of a that look for a partner among all units of b
+MIN_USED = 0.25  # of the rows of a table; trained models have .49 to .70 in use
 MIN_SHARED_ROWS = 16  # rows of the embeddings shared by the two models
 VIEW_PAIRS = {True: ("mlp.gate", "mlp.up"), False: ("mlp.up", "mlp.down")}  # by whether it is gated
 CONTROL_CLASSES = tuple(
@@ -36,6 +47,7 @@ CONTROL_CLASSES = tuple(
     for sense in ("language", "vision")
 )
 Block = tuple[str, int]
+RowPairing = Literal["given", "content"]  # tokens paired by text or row, or by content
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +75,8 @@ class Alike:
     matches: tuple[Match, ...]
     n_units: int  # per block, of the smaller model
     width: int  # of the residual stream, of the narrower model
-    n_rows: int  # of the embeddings, through which units are seen
+    n_rows: int  # of the embeddings, through which units are seen; by content: to be paired
+    rows: RowPairing = "given"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +88,9 @@ class Form:
     width: int
 
 
-def agreement(a: Side, b: Side) -> Alike | Skipped:
+def agreement(
+    a: Side, b: Side, n_tokens: int = N_TOKENS, *, by_content: bool = False, frugal: bool = False
+) -> Alike | Skipped:
     """Share of units that two views of a block, each matched alone, pair with the same partner.
 
     Every unit is seen through the tokens (or patches) both models share, on two views: gate and up
@@ -87,6 +102,17 @@ def agreement(a: Side, b: Side) -> Alike | Skipped:
 
     No exact null: to be ranked among controls.
 
+    Parameters
+    ----------
+    a, b : Side
+        The two models.
+    n_tokens : int
+        Tokens through which units are seen, at most.
+    by_content : bool
+        Pair tokens by content in any case.
+    frugal : bool
+        Pair them by content only where that reads at most 64 MiB of a table.
+
     Returns
     -------
     Alike or Skipped
@@ -97,7 +123,9 @@ def agreement(a: Side, b: Side) -> Alike | Skipped:
         return left_out("", "no-mlp-in-both")
     if kinds[0] != kinds[1]:
         return left_out("", "classes-differ", a=kinds[0], b=kinds[1])
-    shared = frames((a.model, a.anatomy), (b.model, b.anatomy), CALIBRATED_SEED)
+    most_bytes = FRUGAL_BYTES if frugal else MAX_PAIRED_BYTES
+    sides = (a.model, a.anatomy), (b.model, b.anatomy)
+    shared = frames(*sides, CALIBRATED_SEED, n_tokens, by_content=by_content, most_bytes=most_bytes)
     if isinstance(shared, Skipped):
         return shared
     is_vision = shared[0].outputs is None
@@ -120,7 +148,8 @@ def agreement(a: Side, b: Side) -> Alike | Skipped:
         matches=matches,
         n_units=min(m.n_units for m in matches),
         width=min(f.inputs.shape[1] for f in seen),
-        n_rows=n_rows,
+        n_rows=n_rows if is_vision else _n_tokens(seen, shared[2].get("of", n_rows)),
+        rows="content" if shared[2]["by"] == "content" else "given",
     )
 
 
@@ -132,6 +161,15 @@ def form_of(side: Side) -> Form | None:
     is_text, width = table
     n_units = min(sum(axis.n_units for axis in axes) for axes in _by_block(side).values())
     return Form(f"{kind} {'language' if is_text else 'vision'}", n_units, width)
+
+
+def _n_tokens(seen: Sequence[TokenRows], n_rows: int) -> int:
+    """Tokens that units are seen through: fewer than the rows where a few hold both tables.
+
+    One model alone cannot make them few: the owner of a copy chooses how long unused rows are.
+    """
+    used = max(frame.n_used / len(frame.inputs) for frame in seen)
+    return round(used * n_rows) if used < MIN_USED else n_rows
 
 
 def bytes_of_views(*sides: Side) -> int:
@@ -216,7 +254,8 @@ def widened(side: Side, frame: TokenRows) -> TokenRows:
     heads attend to one row, E (V O) summed over heads, is a vector of the stream too: it turns with
     the stream, and does not change when heads are permuted, V/O dimensions are mixed or their signs
     flipped. Both readers and writers are seen through these rows: a writer's inner product with a
-    vector of the stream is as blind to rotation as a reader's.
+    vector of the stream is as blind to rotation as a reader's. These rows keep their length, which
+    is not free: what attention writes is part of the function.
     """
     rows = [frame.inputs]
     for axis in side.axes("vo"):
@@ -224,7 +263,9 @@ def widened(side: Side, frame: TokenRows) -> TokenRows:
         if attended is not None:
             rows.append(attended)
     everything = np.concatenate(rows)
-    return TokenRows(everything, everything)
+    if frame.is_centred:
+        everything -= everything.mean(axis=1, keepdims=True)
+    return replace(frame, inputs=everything, outputs=everything)
 
 
 def _attended(side: Side, axis: Axis, rows: Floats) -> Floats | None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from weightkin.errors import UnreadableModel, UsageError
-from weightkin.evidence.calibrated import CONTROL_CLASSES, Alike
+from weightkin.evidence.calibrated import CONTROL_CLASSES, Alike, RowPairing
 from weightkin.records import Skipped
 from weightkin.records.built import built
 from weightkin.records.form import from_text, to_text
@@ -26,9 +26,10 @@ from weightkin.sources.local import read_whole
 from weightkin.stats.calibrated import Rank, rank_among
 
 CONTROLS_SCHEMA = "weightkin/controls/1"
-STATISTIC = "agreement/1"  # changes when the statistic does: old numbers are then refused
+STATISTIC = "agreement/2"  # changes when the statistic does: old numbers are then refused
 MOST_BYTES = 1 << 24  # of a file of controls; ten thousand pairs
 SIZE_FACTOR = 3  # controls of other sizes say nothing
+CONTROL_TOKENS = 448  # that controls are seen through: an eighth fewer than any pair is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,7 @@ class Control:
     statistic_name: str = STATISTIC
     source_a: str = ""  # as it was named, where a list named it
     source_b: str = ""
+    rows: RowPairing = "given"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +142,15 @@ def as_control(alike: Alike, digest_a: str, digest_b: str, documented: str) -> C
         n_rows=alike.n_rows,
         n_blocks=len(alike.matches),
         documented=documented,
+        rows=alike.rows,
     )
 
 
 def rank(alike: Alike, digests: Iterable[str], controls: Sequence[Control]) -> Ranked:
     """Rank a pair among the controls of its class and size that share no model with it.
 
-    Units seen through few tokens agree more often, so controls have as many tokens as the pair.
+    Units seen through few tokens agree more often, so controls have as many tokens as the pair or
+    up to an eighth fewer: never more. Where its tokens are paired by content, so are theirs.
 
     Null hypothesis: the pair is exchangeable with those controls.
 
@@ -169,10 +173,11 @@ def rank(alike: Alike, digests: Iterable[str], controls: Sequence[Control]) -> R
         c
         for c in controls
         if c.model_class == alike.model_class
+        and c.rows == alike.rows
         and not own & {c.digest_a, c.digest_b}
         and is_near(c.n_units, alike.n_units)
         and is_near(c.width, alike.width)
-        and c.n_rows == alike.n_rows
+        and c.n_rows <= alike.n_rows <= c.n_rows + c.n_rows // 7
     ]
     ranked = rank_among(alike.statistic, [c.statistic for c in used]) if used else None
     return Ranked(len(used), set_digest(used), ranked)
@@ -193,10 +198,11 @@ def _read(text: str, where: str) -> tuple[Control, ...]:
     def build(data: dict[str, Any]) -> tuple[Control, ...]:
         found = tuple(built(Control, entry) for entry in data["controls"])
         for c in found:
-            is_known = c.model_class in CONTROL_CLASSES and c.statistic_name == STATISTIC
-            if not is_known or not 0 <= c.statistic <= 1:
-                raise ValueError(f"{c.model_class!r}, {c.statistic_name!r}, {c.statistic!r}")
-        digests = [d for c in found for d in (c.digest_a, c.digest_b)]
+            if c.statistic_name != STATISTIC:
+                raise ValueError(f"measured as {c.statistic_name!r} by another version: add again")
+            if c.model_class not in CONTROL_CLASSES or not 0 <= c.statistic <= 1:
+                raise ValueError(f"{c.model_class!r}, {c.statistic!r}")
+        digests = [(c.rows, d) for c in found for d in (c.digest_a, c.digest_b)]
         if len(set(digests)) < len(digests):
             raise ValueError("a digest that is in two pairs")
         return found

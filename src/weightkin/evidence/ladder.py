@@ -23,6 +23,7 @@ from weightkin.evidence.guard import Guard
 from weightkin.evidence.key_signs import KeyGuard, key_axes
 from weightkin.evidence.sign_evidence import MapPlan
 from weightkin.evidence.signpairs import (
+    FRUGAL_BYTES,
     affordable,
     cost,
     first_run,
@@ -33,7 +34,7 @@ from weightkin.evidence.signpairs import (
 from weightkin.evidence.stage import BlockMap, PairTester, Stage, block_name, pair_axes, run_stage
 from weightkin.evidence.turn_stage import run_turns
 from weightkin.evidence.units import run_units, run_units_quick
-from weightkin.evidence.views import N_TOKENS, TokenRows, at_length_one, frames
+from weightkin.evidence.views import MAX_PAIRED_BYTES, N_TOKENS, TokenRows, frames
 from weightkin.records import Effect, Skipped, left_out
 from weightkin.records.comparison import Confirmed
 from weightkin.stats.sums import logsumexp
@@ -157,11 +158,10 @@ class _Ladder:
         pairs, tied = guard.untied(affordable(a, b, every) if frugal else every)
         maps = MapPlan(self.enough("key signs"), lambda those: guard.untied(those)[0])
         plan = SignPlan(pairs, maps=None if frugal else maps)
-        seen = None if pair is None else at_length_one(pair)
-        signs, matches = run_signs(a, b, self.draw.seed, seen, plan)
+        signs, matches = run_signs(a, b, self.draw.seed, pair, plan)
         if signs is not None and tied:
             signs = replace(signs, skipped=tied)
-        return [turned, self.confirmed(signs, seen, matches)]
+        return [turned, self.confirmed(signs, pair, matches)]
 
 
 def run_quick(draw: Draw, alpha: float) -> StagesRun:
@@ -258,7 +258,9 @@ def _blind(ladder: _Ladder, block_map: BlockMap, *, frugal: bool) -> StagesRun:
     unread = (*tied, *_unread(a, b, [pair for pair in every if pair not in pairs]))
     runs = {x: first_run(x, ladder.draw.plan) for x, _ in pairs}
     n_tokens = FRUGAL_TOKENS if frugal else N_TOKENS
-    shared = frames((a.model, a.anatomy), (b.model, b.anatomy), seed, n_tokens)
+    most_bytes = FRUGAL_BYTES if frugal else MAX_PAIRED_BYTES
+    both = (a.model, a.anatomy), (b.model, b.anatomy)
+    shared = frames(*both, seed, n_tokens, most_bytes=most_bytes)
     # maps are looked at once: through tokens, where there are any, they find all that weights show
     maps = None if frugal else ladder.maps("token signs")
     plan = SignPlan(pairs, runs, maps if isinstance(shared, Skipped) else None)

@@ -1,8 +1,9 @@
 """Invariant views: a unit is what it does to tokens, whatever the residual coordinates are called.
 
-With E the embedding rows of some tokens and g the gain of the norm before a block, the rows of
-(gate * g) E' do not change when the residual stream is permuted, rotated or rescaled with its gains
-compensated, and two models of different width become comparable. No forward pass is made.
+With E the embedding rows of some tokens, at length one, and g the gain of the norm before a block,
+the rows of (gate * g) E' do not change when the residual stream is permuted, rotated or rescaled
+with its gains compensated, and two models of different width become comparable. No forward pass is
+made.
 """
 
 from __future__ import annotations
@@ -12,52 +13,69 @@ from typing import Any
 
 import numpy as np
 
-from weightkin.anatomy.gains import gain_before, last_gain
+from weightkin.anatomy.gains import gain_before
 from weightkin.anatomy.positions import is_view
 from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.arrays import Floats, Ints
+from weightkin.evidence.row_pairs import MIN_PAIRS, are_paired, pair_rows
 from weightkin.evidence.sample import view_places
+from weightkin.evidence.token_tables import (
+    Rows,
+    TokenTables,
+    distinct_rows,
+    joined,
+    live_rows,
+    n_used,
+    patch_rows,
+    table_bytes,
+    tables_of,
+    token_rows,
+)
 from weightkin.formats.model import Model
 from weightkin.formats.vocabulary import vocabulary
 from weightkin.records import Skipped, left_out
-from weightkin.stats.matching import centred, unit_rows
+from weightkin.stats.matching import centred
 
 N_TOKENS = 512
+MOST_DRAWS = 8  # of tokens, where rows are dropped
+MAX_PAIRED_BYTES = 1 << 28  # of a table of tokens whose rows are paired by content: read whole
 MAX_TABLE_BYTES = 1 << 24  # a matrix whose columns are the units is read whole, or not at all
 MAX_WRITER_BYTES = 1 << 22  # the same for matrices that write, which are never the only view
 UNITS_AT_ONCE = 2048  # units held at a time
-READING_ROLES = (
-    *("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1"),
-    *("attn.q", "attn.k", "attn.v"),
-)
+READING_ROLES = ("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1", "attn.q", "attn.k", "attn.v")
 Rule = dict[str, Any]  # ``by`` which rule rows of two models were paired, with its number
+Models = tuple[Model, Model]
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRows:
-    """What one model's tokens look like: embedding rows, and unembedding rows if there are any."""
+    """What one model's tokens look like: embedding rows, and unembedding rows if there are any.
+
+    Of length one, what norms subtract taken off: see `token_tables`.
+    """
 
     inputs: Floats  # (n_tokens, width), what blocks read
     outputs: Floats | None  # (n_tokens, width), the final gain folded in; what blocks write towards
     n_left: int = 0  # tokens that both models have and that were not drawn
+    is_centred: bool = False  # whether norms subtract the mean
+    n_used: float = 0.0  # rows that count, by their lengths before
 
 
 @dataclass(frozen=True, slots=True)
 class SharedTokens:
-    """Rows of the two embeddings that stand for the same tokens, and by which rule."""
+    """Rows of the two embeddings that stand for the same tokens, as drawn, and by which rule."""
 
     rows_a: Ints
     rows_b: Ints
     rule: Rule
-    n_left: int  # that were not drawn
 
 
 def shared_tokens(
     a: Model, b: Model, n_a: int, n_b: int, seed: int, n_tokens: int = N_TOKENS
 ) -> SharedTokens:
-    """Choose at random among the tokens of both models: by text if it can be read, else by row.
+    """Order the tokens of both models at random: paired by text if it can be read, else by row.
 
-    The choice never looks at the embeddings, so it is the same for related and unrelated models.
+    The order never looks at the embeddings, so it is the same for related and unrelated models.
 
     Parameters
     ----------
@@ -68,12 +86,12 @@ def shared_tokens(
     seed : int
         Seed of the choice.
     n_tokens : int
-        Tokens to choose at most.
+        How many are wanted: the first ones, which are sorted. The others are spare.
 
     Returns
     -------
     SharedTokens
-        Rows of both, ``(n,)`` each, the rule, and how many were not drawn.
+        Rows of both, ``(n,)`` each, and the rule.
     """
     words_a, words_b = vocabulary(a), vocabulary(b)
     rng = np.random.default_rng([seed, 3])
@@ -81,20 +99,35 @@ def shared_tokens(
         common = sorted(
             w for w in words_a.keys() & words_b.keys() if words_a[w] < n_a and words_b[w] < n_b
         )
-        chosen = sorted(rng.choice(len(common), min(n_tokens, len(common)), replace=False).tolist())
+        chosen = _drawn(len(common), n_tokens, rng).tolist()
         rows_a = np.array([words_a[common[i]] for i in chosen], dtype=np.int64)
         rows_b = np.array([words_b[common[i]] for i in chosen], dtype=np.int64)
-        rule: Rule = {"by": "text", "n": len(common)}
-        return SharedTokens(rows_a, rows_b, rule, len(common) - len(chosen))
-    n = min(n_a, n_b)
-    rows = np.sort(rng.choice(n, min(n_tokens, n), replace=False))
-    return SharedTokens(rows, rows, {"by": "rows"}, n - len(rows))
+        return SharedTokens(rows_a, rows_b, {"by": "text", "n": len(common)})
+    rows = _drawn(min(n_a, n_b), n_tokens, rng)
+    return SharedTokens(rows, rows, {"by": "rows"})
+
+
+def _drawn(n: int, n_wanted: int, rng: np.random.Generator) -> Ints:
+    """All of n in a random order, of which the ones that are wanted are sorted."""
+    first = np.sort(rng.choice(n, min(n_wanted, n), replace=False))
+    rest = np.setdiff1d(np.arange(n), first, assume_unique=True)
+    return np.concatenate([first, rng.permutation(rest)])
 
 
 def frames(
-    a: tuple[Model, Anatomy], b: tuple[Model, Anatomy], seed: int, n_tokens: int = N_TOKENS
+    a: tuple[Model, Anatomy],
+    b: tuple[Model, Anatomy],
+    seed: int,
+    n_tokens: int = N_TOKENS,
+    *,
+    by_content: bool = False,
+    most_bytes: int = MAX_PAIRED_BYTES,
 ) -> tuple[TokenRows, TokenRows, Rule] | Skipped:
     """Frames of two models over shared tokens and the rule, or why there are none.
+
+    Tokens are paired by text or by row; where the embeddings of these pairs have nothing in common
+    (vocabularies in another order, texts spelled otherwise, none shared), by content. Embeddings
+    alone decide that, before any unit is seen.
 
     Parameters
     ----------
@@ -104,60 +137,93 @@ def frames(
         Seed of the choice of tokens.
     n_tokens : int
         Tokens to choose at most.
+    by_content : bool
+        Pair rows by content whatever the other pairs look like: for controls.
+    most_bytes : int
+        Of a table whose rows may be paired by content, which reads it whole.
 
     Returns
     -------
     tuple or Skipped
         Frames of a and b, of equally many rows, and the rule; or the reason.
     """
-    tables_a, tables_b = _tables(*a), _tables(*b)
-    if tables_a is None or tables_b is None:
+    tables = tables_of(*a), tables_of(*b)
+    if tables[0] is None or tables[1] is None:
         return left_out("", "no-embedding")
-    if ("embed" in tables_a.tokens) != ("embed" in tables_b.tokens):
+    if ("embed" in tables[0].tokens) != ("embed" in tables[1].tokens):
         return left_out("", "tokens-and-images")
-    if "embed" in tables_a.tokens:
-        sizes = [t.n_tokens for t in (tables_a, tables_b)]
-        chosen = shared_tokens(a[0], b[0], sizes[0], sizes[1], seed, n_tokens)
-        if not len(chosen.rows_a):
-            return left_out("", "no-shared-token")
-        return (
-            _token_frame(a[0], tables_a, chosen.rows_a, chosen.n_left),
-            _token_frame(b[0], tables_b, chosen.rows_b, chosen.n_left),
-            chosen.rule,
-        )
-    inputs = [_patch_rows(model, tables) for (model, _), tables in ((a, tables_a), (b, tables_b))]
-    if inputs[0].shape[0] != inputs[1].shape[0]:
+    if "embed" in tables[0].tokens:
+        how = (seed, n_tokens, most_bytes)
+        return _of_tokens((a[0], b[0]), (tables[0], tables[1]), how, by_content=by_content)
+    rows_a, rows_b = patch_rows(a[0], tables[0]), patch_rows(b[0], tables[1])
+    if len(rows_a.inputs) != len(rows_b.inputs):
         return left_out("", "patches-differ")
-    if not len(inputs[0]):
+    live = live_rows(rows_a, rows_b)
+    if not len(live):
         return left_out("", "no-shared-patch")
     return (
-        TokenRows(inputs[0], None),
-        TokenRows(inputs[1], None),
+        _frame(rows_a.only(live), 0, tables[0]),
+        _frame(rows_b.only(live), 0, tables[1]),
         {"by": "pixels"},
     )
 
 
-def token_table(model: Model, anatomy: Anatomy) -> tuple[bool, int] | None:
-    """Whether a model reads tokens or images, and the width of its stream; None without either."""
-    tables = _tables(model, anatomy)
-    return None if tables is None else ("embed" in tables.tokens, tables.width)
+def _of_tokens(
+    models: Models,
+    tables: tuple[TokenTables, TokenTables],
+    how: tuple[int, int, int],
+    *,
+    by_content: bool,
+) -> tuple[TokenRows, TokenRows, Rule] | Skipped:
+    """Rows paired by text or index; by content where their embeddings say that those are wrong."""
+    seed, n_tokens, most_bytes = how
+    pair, rule, n_left = _given(models, tables, seed, n_tokens)
+    if by_content or pair is None or not are_paired(*pair):
+        is_cheap = all(table_bytes(*x) <= most_bytes for x in zip(models, tables, strict=True))
+        found = _by_content(models, tables, n_tokens) if is_cheap else None
+        pair, rule, n_left = (*found, 0) if found else (pair, rule | {"alike": False}, n_left)
+    if pair is None:
+        return left_out("", "no-shared-token")
+    return _frame(pair[0], n_left, tables[0]), _frame(pair[1], n_left, tables[1]), rule
 
 
-def at_length_one(frames: tuple[TokenRows, TokenRows]) -> tuple[TokenRows, TokenRows]:
-    """Frames whose tokens are rows of length one: no token is heard more than another one.
+def _given(
+    models: Models, tables: tuple[TokenTables, TokenTables], seed: int, n_tokens: int
+) -> tuple[tuple[Rows, Rows] | None, Rule, int]:
+    """Rows of tokens drawn, and of further ones in the place of those that are dropped."""
+    sizes = tables[0].n_tokens, tables[1].n_tokens
+    drawn = shared_tokens(*models, *sizes, seed, n_tokens)
+    found: tuple[list[Rows], list[Rows]] = ([], [])
+    n_found = n_read = 0
+    for _ in range(MOST_DRAWS):
+        part = slice(n_read, n_read + n_tokens - n_found)
+        if part.start == part.stop or not len(drawn.rows_a[part]):
+            break
+        rows_a = token_rows(models[0], tables[0], drawn.rows_a[part])
+        rows_b = token_rows(models[1], tables[1], drawn.rows_b[part])
+        live = live_rows(rows_a, rows_b)
+        found[0].append(rows_a.only(live))
+        found[1].append(rows_b.only(live))
+        n_found, n_read = n_found + len(live), n_read + len(rows_a.inputs)
+    pair = (joined(found[0]), joined(found[1])) if n_found else None
+    return pair, drawn.rule, len(drawn.rows_a) - n_read
 
-    Parameters
-    ----------
-    frames : (TokenRows, TokenRows)
-        Shared tokens of two models.
 
-    Returns
-    -------
-    tuple of TokenRows
-        What blocks write towards stays as it is.
-    """
-    a, b = (TokenRows(unit_rows(x.inputs), x.outputs, x.n_left) for x in frames)
-    return a, b
+def _by_content(
+    models: Models, tables: tuple[TokenTables, TokenTables], n_tokens: int
+) -> tuple[tuple[Rows, Rows], Rule] | None:
+    """Rows that look alike, of those that differ most from the mean row of their model."""
+    rows_a, rows_b = (distinct_rows(*x, n_tokens) for x in zip(models, tables, strict=True))
+    n_rows = min(len(rows_a.inputs), len(rows_b.inputs))
+    if n_rows < MIN_PAIRS:
+        return None
+    in_a, in_b = pair_rows(rows_a, rows_b)
+    rule = {"by": "content", "n": len(in_a), "of": n_rows}
+    return ((rows_a.only(in_a), rows_b.only(in_b)), rule) if len(in_a) >= MIN_PAIRS else None
+
+
+def _frame(rows: Rows, n_left: int, tables: TokenTables) -> TokenRows:
+    return TokenRows(rows.inputs, rows.outputs, n_left, tables.is_centred, n_used(rows))
 
 
 def token_views(
@@ -230,60 +296,3 @@ def unit_rows_of(model: Model, place: Place, start: int, stop: int) -> Floats | 
         return None
     columns = model.rows(place.tensor)[:, place.start + start : place.start + stop]
     return np.ascontiguousarray(columns.T)
-
-
-@dataclass(frozen=True, slots=True)
-class _TokenTable:
-    place: Place
-    n_rows: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Tables:
-    """Tables that map tokens to the residual stream, and the final norm."""
-
-    tokens: dict[str, _TokenTable]
-    width: int
-    last_gain: Floats
-
-    @property
-    def n_tokens(self) -> int:
-        """Rows that every table of tokens has."""
-        return min(self.tokens[role].n_rows for role in ("embed", "unembed") if role in self.tokens)
-
-
-def _tables(model: Model, anatomy: Anatomy) -> _Tables | None:
-    axis = max(
-        (x for x in anatomy.axes if x.kind == "residual"),
-        key=lambda x: len(x.places),
-        default=None,
-    )
-    if axis is None:
-        return None
-    found: dict[str, _TokenTable] = {}
-    for place in axis.places:
-        is_table = len(model.tensors[place.tensor].shape) > 1  # a bias of patches is none
-        if is_table and place.role in ("embed", "unembed", "position", "position_grid"):
-            found.setdefault(place.role, _TokenTable(place, model.tensors[place.tensor].shape[0]))
-    if "embed" in found and found["embed"].place.dim == 0:  # a patch projection
-        found["patch"] = found.pop("embed")
-    if not found:
-        return None
-    norms = (p.tensor for p in axis.places if p.role == "norm" and p.tensor.endswith("weight"))
-    gain = last_gain(model, axis.stack, norms, axis.n_units)
-    return _Tables(found, axis.n_units, gain)
-
-
-def _token_frame(model: Model, tables: _Tables, rows: Ints, n_left: int) -> TokenRows:
-    inputs = model.rows(tables.tokens["embed"].place.tensor, rows)
-    out = tables.tokens.get("unembed", tables.tokens["embed"]).place
-    outputs = model.rows(out.tensor, rows) * tables.last_gain
-    return TokenRows(inputs, outputs.astype(np.float32), n_left)
-
-
-def _patch_rows(model: Model, tables: _Tables) -> Floats:
-    rows = []
-    for table in tables.tokens.values():
-        x = np.moveaxis(model.rows(table.place.tensor), table.place.dim, -1)
-        rows.append(x.reshape(-1, tables.width))
-    return np.concatenate(rows)

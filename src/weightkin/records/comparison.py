@@ -35,6 +35,7 @@ Trusts = Literal["a", "b", "either"]
 # Whether a second, seeded run of units outside the sample shows the effect too. "whole": the sample
 # is the axis; "sketch": only a sketch is at hand; "": not looked at, the sample shows too little.
 Confirmed = Literal["", "whole", "second-run", "weights", "sketch", "refuted"]
+LawNull = Literal["gap-order-exchangeable"]  # of neighbouring singular values, in the bulk
 WhyAligned = Literal["not-confirmed", "losses-copy", "too-weak"]
 Relation = Literal["kept", "dropped", "inserted", "repeated", "moved"]
 Parent = Literal["a", "b", "undetermined"]
@@ -226,6 +227,8 @@ class Comparison(InNotebooks):
     challenge: Challenge | None = None
     token_views: ViewAgreement | None = None  # of two sketches
     components: tuple[ComponentRelation, ...] = ()  # of diffusion models
+    law_log10_evalue: float | None = None  # by `law_null`, a measured law: never a p-value
+    law_null: LawNull | None = None
 
     def __repr__(self) -> str:
         kind = f", {' '.join(self.kind)}" if self.kind else ""

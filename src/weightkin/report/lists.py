@@ -81,17 +81,18 @@ def estimate_lines(record: Estimate) -> list[str]:
 
 
 def control_lines(controls: Sequence[Control]) -> list[str]:
-    """What is counted, then a line a class and size: pairs, their median and their largest."""
+    """What is counted, then a line a class, size and pairing of tokens: pairs, median, largest."""
     if not controls:
         return ["no controls"]
     lines = ["share of units on which the two models of a pair agree (statistic, 0 to 1):"]
-    lines += [f"{'class':<26}{'units':>6}{'width':>7}{'pairs':>7}{'median':>9}{'largest':>9}"]
-    groups = dict.fromkeys((c.model_class, c.n_units, c.width) for c in controls)
-    for group in groups:
-        values = [c.statistic for c in controls if (c.model_class, c.n_units, c.width) == group]
-        name, n_units, width = group
+    head = f"{'class':<26}{'tokens':<9}{'units':>6}{'width':>7}{'pairs':>7}"
+    lines += [f"{head}{'median':>9}{'largest':>9}"]
+    groups: dict[tuple[str, str, int, int], list[float]] = {}
+    for c in controls:
+        groups.setdefault((c.model_class, c.rows, c.n_units, c.width), []).append(c.statistic)
+    for (name, rows, n_units, width), values in groups.items():
         lines.append(
-            f"{name:<26}{n_units:>6}{width:>7}{len(values):>7}"
+            f"{name:<26}{rows:<9}{n_units:>6}{width:>7}{len(values):>7}"
             f"{median(values):>9.4f}{max(values):>9.4f}"
         )
     return lines

@@ -63,11 +63,13 @@ def _both(data: Mapping[str, Any]) -> str:
 def _rule(data: Mapping[str, Any]) -> str:
     """How tokens of two models were paired."""
     rule = data["rule"]
-    if rule["by"] == "text":
-        return f"{rule['n']} tokens of equal text"
-    return {"rows": "equal rows of the embedding", "pixels": "equal patch pixels and positions"}[
-        rule["by"]
-    ]
+    words = {
+        "text": "{n} tokens of equal text",
+        "rows": "equal rows of the embedding",
+        "content": "what {n} rows of the embeddings look like",
+        "pixels": "equal patch pixels and positions",
+    }[rule["by"]].format(n=rule.get("n"))
+    return words if rule.get("alike", True) else f"{words} (which have nothing in common)"
 
 
 PATTERN_WORDS: Mapping[str, Words] = {
@@ -170,6 +172,9 @@ REASON_WORDS: Mapping[str, Words] = {
     "too-few-controls": "not used for the verdict: {n} of {n_needed} unrelated pairs are known "
     "({model_class}, {n_units} units and width {width} within a factor {factor}, {n_rows} shared "
     "rows); `weightkin controls add` adds pairs",
+    "too-few-by-content": "not used for the verdict: {n} of {n_needed} unrelated pairs are known "
+    "whose tokens were paired by content ({model_class}, {n_units} units and width {width} within "
+    "a factor {factor}, {n_rows} rows)",
     "formula-start": "not used for the verdict: hidden units were initialised by a formula, "
     "those of the controls at random",
     "no-class": "no control: gate, up and down of an MLP, or an embedding, are not known",

@@ -43,6 +43,7 @@ UNCONFIRMED = (
 MAX_SKIPPED = 6
 MANY = 1_000_000
 NOTABLE_COSINE = 0.8  # cosine from which a p-value that is not small asks for a word
+LOOK_CLOSER = 3.0  # log10 of an e-value by a law of spectra
 FEW_UNITS = 8  # units
 TOO_FEW = "too few to test"
 SIGNS = ("signs", "token signs", "turns", "key signs")
@@ -53,7 +54,7 @@ def comparison_lines(record: Comparison, *, is_full: bool = False) -> list[str]:
 
     With ``is_full`` everything that was skipped is listed, and every test.
     """
-    lines = [printable(record.sentence), *_not_run(record), ""]
+    lines = [printable(record.sentence), *_not_run(record), *_spectra(record), ""]
     for name, ref in (("a", record.a), ("b", record.b)):
         revision = f" @ {printable(ref.revision)}" if ref.revision else ""
         lines.append(f"  {name}  {printable(ref.source)}{revision}  {ref.digest[:20]}")
@@ -84,6 +85,16 @@ def _not_run(record: Comparison) -> list[str]:
     whys = [why(x) for x in record.skipped if x.test == "blind"]
     said = "  tests that find permuted or rotated copies were not run: "
     return [said + printable(x) for x in whys]
+
+
+def _spectra(record: Comparison) -> list[str]:
+    """What is no test, and may be all there is."""
+    e = record.law_log10_evalue
+    if e is None or e < LOOK_CLOSER:
+        return []
+    words = "no test applies; " if record.verdict == "not-testable" else ""
+    advice = "" if record.verdict == "dependent" else ": suggests a closer look"
+    return [f"  {words}spectra agree (1e{e:.0f}, a law and no test){advice}"]
 
 
 def is_too_few(record: Comparison, axis: AxisEvidence) -> bool:
