@@ -192,7 +192,7 @@ def hide_and_compare(base: str, child: str, related: bool, rewrite: str) -> Hidd
                 hidden = apply_rewrite(hidden, REWRITES[step])
     except UsageError:
         return Hidden(base, child, related, rewrite, "-", "-", 0.0, 0.0, ())
-    record = compare(reference, hidden)
+    record = compare(reference, hidden, seed=0)
     decisive = [x for x in record.axes if x.passes] or list(record.axes)
     best = min(decisive, key=lambda axis: axis.log10_pvalue, default=None)
     ratio = best.effect.ratio if best is not None and best.effect is not None else 0.0

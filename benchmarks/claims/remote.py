@@ -102,8 +102,10 @@ def hub_of_zoo() -> Iterator[Hub]:
 
 def _pair(hub: Hub, a: str, b: str) -> tuple[object, ...]:
     hub.sent, hub.requests = 0, []
-    here = compare(*("+".join(str(ZOO / part) for part in x.split("+")) for x in (a, b)))
-    there = compare(*("+".join(f"hf://zoo/{part}" for part in x.split("+")) for x in (a, b)))
+    here = compare(*("+".join(str(ZOO / part) for part in x.split("+")) for x in (a, b)), seed=0)
+    there = compare(
+        *("+".join(f"hf://zoo/{part}" for part in x.split("+")) for x in (a, b)), seed=0
+    )
     said = "the same" if here.tests == there.tests else there.sentence
     names = {part for x in (a, b) for part in x.split("+")}
     size = sum(path.stat().st_size for name in names for path in (ZOO / name).glob("*.safetensors"))
@@ -114,7 +116,7 @@ def _pair(hub: Hub, a: str, b: str) -> tuple[object, ...]:
 def _said(a: str, b: str) -> tuple[str, int]:
     """The line that the command prints, and its exit code."""
     try:
-        return compare(a, b).sentence, 0
+        return compare(a, b, seed=0).sentence, 0
     except WeightkinError as error:
         return f"weightkin: {error}", error.exit_code
 
@@ -148,13 +150,13 @@ def _big() -> Iterator[tuple[object, ...]]:
         for other, effort in (("child", "quick"), ("child", "standard"), ("stranger", "standard")):
             hub.sent, hub.requests = 0, []
             started = time.perf_counter()
-            record = compare("hf://big/base", f"hf://big/{other}", effort=effort)
+            record = compare("hf://big/base", f"hf://big/{other}", effort=effort, seed=0)
             seconds = time.perf_counter() - started
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             done.append((other, effort, record, hub.sent, len(hub.requests), seconds, peak))
         for other, effort, record, n_sent, n_requests, seconds, peak in done:
             with _on_disk():
-                here = compare(Path(folder) / "base", Path(folder) / other, effort=effort)
+                here = compare(Path(folder) / "base", Path(folder) / other, effort=effort, seed=0)
             kinds = [", ".join(x.kind) or "none" for x in (record, here)]
             yield (
                 f"base, {other}{' (--effort quick)' if effort == 'quick' else ''}",

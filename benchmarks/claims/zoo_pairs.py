@@ -87,7 +87,7 @@ def compare_pair(pair: tuple[str, str]) -> Outcome:
     """Compare two models of the zoo by name."""
     entries = truth.load()
     a, b = (open_model(truth.ROOT / entries[name]["path"]) for name in pair)
-    record = compare(a, b)
+    record = compare(a, b, seed=0)
     passing = [axis for axis in record.axes if axis.passes] or list(record.axes)
     best = min(passing, key=lambda axis: axis.log10_pvalue, default=None)
     return Outcome(
