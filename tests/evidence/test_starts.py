@@ -291,6 +291,7 @@ def test_what_tests_hardly_reach_is_not_said_to_be_without_evidence(rng):
 def test_controls_of_another_number_of_tokens_do_not_count(rng):
     class Alike:
         model_class, statistic, n_units, width, n_rows = "gated language", 0.5, 64, 32, 24
+        rows = "given"
 
     known = [
         Control(model_class="gated language", digest_a=f"a{i}", digest_b=f"b{i}", statistic=0.01,

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from weightkin._version import __version__
 from weightkin.anatomy import read_anatomy
+from weightkin.anatomy.side import Side
 from weightkin.api.arguments import check_count, check_kind, check_paths
 from weightkin.api.models import Source, open_model
 from weightkin.derivation.derived import is_far, scheme_for
 from weightkin.errors import UnreadableModel
-from weightkin.evidence.sample import make_plan, n_shared_rows, read_sample
+from weightkin.evidence.draws import N_BYTES, Draws
+from weightkin.evidence.sample import make_plan, n_shared_rows
+from weightkin.evidence.spread import rehearse
 from weightkin.formats import Model, digest
 from weightkin.formats.dry_run import Reading, dry_run
 from weightkin.records import Skipped, unread
@@ -33,11 +37,13 @@ def estimate(a: Source, b: Source | None = None) -> Estimate:
         return _record([_cost(models[0])])
     pairs = [(model, read_anatomy(model)) for model in models]
     both = models[0], models[1]
-    plan, scheme = make_plan(*pairs), scheme_for(both, frugal=is_far(both))
+    scheme = scheme_for(both, frugal=is_far(both))
+    draws = Draws(bytes(N_BYTES), "").between(*(Side(*pair) for pair in pairs))  # as good as any
+    plan = replace(make_plan(*pairs), draws=draws)
     n_rows = n_shared_rows(*pairs)
     with_sketch = any(model.sketched is not None for model in models)
     sketch = partial(take_sketch, scheme=scheme)
-    samples = [partial(read_sample, anatomy=y, plan=plan, n_vocabulary=n_rows) for _, y in pairs]
+    samples = [partial(rehearse, anatomy=y, plan=plan, n_vocabulary=n_rows) for _, y in pairs]
     return _record(
         _cost(model, None if with_sketch else sample, sketch)
         for model, sample in zip(models, samples, strict=True)

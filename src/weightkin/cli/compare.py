@@ -14,6 +14,7 @@ from weightkin.cli.html import check_page, page_beside
 from weightkin.cli.options import (
     EXIT_DIFFERS,
     EXIT_INCOMPLETE,
+    OF_SEED,
     A,
     Alpha,
     AsJson,
@@ -93,10 +94,7 @@ def compare(
             " who had published its hash before) or beacon:HEX (a public source of randomness).",
         ),
     ] = "own",
-    seed: Annotated[
-        int | None,
-        typer.Option(help="Draws the sample and breaks ties, so that a run comes out again."),
-    ] = None,
+    seed: Annotated[int | None, OF_SEED] = None,
     estimate: OnlyEstimate = False,
     answer: Answer,
 ) -> None:

@@ -27,7 +27,8 @@ ToHtml = Annotated[
     Path | None, typer.Option("--html", metavar="FILE", help="Also write an HTML report.")
 ]
 Alpha = Annotated[float, typer.Option(help="Significance level of the whole result.")]
-Seed = Annotated[int, typer.Option(help="Random seed (recorded in the result).")]
+OF_SEED = typer.Option(help="Draws what is left to chance; recorded, so that it comes out again.")
+Seed = Annotated[int, OF_SEED]
 Workers = Annotated[int, typer.Option(help="Number of worker processes.")]
 Cluster = Annotated[
     str | None,

@@ -126,7 +126,8 @@ def _extent(pair: Pair, ran: StagesRun) -> Extent | None:
     """Share of hidden units that match, where the aligned tests found that they do."""
     alpha = pair.settings.alpha
     found = next((s for s in ran.stages if s.name == "units" and passes(s, alpha)), None)
-    if found is None or pair.is_quick or pair.draws is None:
+    is_asked = not (pair.is_quick or pair.settings.frugal)
+    if found is None or not is_asked or pair.draws is None:
         return None
     return extent_of(Draw(pair.a, pair.b, pair.plan_of(pair.a, pair.b), pair.settings.seed), found)
 

@@ -20,6 +20,7 @@ from weightkin.stats.matching import unit_rows
 MIN_PAIRS = 16
 MIN_LIKENESS = 0.1  # of inner products of paired rows: .97 in unrelated models of one tokenizer,
 # under .02 where rows are in another order
+MIN_BY_CONTENT = 0.5  # the same of rows that were paired by content, which reaches .4 by chance
 QUANTILES = np.linspace(0.02, 0.98, 15)
 FURTHEST = 4.0  # a signature is cut there, in units of its spread
 FIRST_PAIRS = 96  # at least so many, or half of the mutual best ones, start the search
@@ -29,13 +30,15 @@ MOST_ROUNDS = 8
 Tables = tuple[Floats, Floats]  # inputs and outputs of one model, rows at length one
 
 
-def are_paired(a: Rows, b: Rows) -> bool:
+def are_paired(a: Rows, b: Rows, least: float = MIN_LIKENESS) -> bool:
     """Whether equal rows stand for equal tokens: their inner products go together.
 
     Parameters
     ----------
     a, b : Rows
         Rows of the two models, ``(n, width)``.
+    least : float
+        Correlation of the inner products from which they do.
 
     Returns
     -------
@@ -45,7 +48,7 @@ def are_paired(a: Rows, b: Rows) -> bool:
     if len(a.inputs) < MIN_PAIRS:
         return False
     pairs = zip(_tables(a), _tables(b), strict=True)
-    return max(_likeness(x, y) for x, y in pairs) >= MIN_LIKENESS
+    return max(_likeness(x, y) for x, y in pairs) >= least
 
 
 def pair_rows(a: Rows, b: Rows) -> tuple[Ints, Ints]:

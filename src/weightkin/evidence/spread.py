@@ -14,7 +14,7 @@ from weightkin.evidence.plan import Plan, Run
 from weightkin.evidence.sample import n_sampled, read_places, read_sample, read_views
 from weightkin.formats.model import Model
 
-N_RUNS, LENGTH = 8, 4  # runs of units, and units of each
+N_RUNS, LENGTH = 4, 8  # runs of units, and units of each
 
 
 def read_spread(model: Model, axis: Axis, plan: Plan) -> Views:

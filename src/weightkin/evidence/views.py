@@ -2,8 +2,7 @@
 
 With E the embedding rows of some tokens, at length one, and g the gain of the norm before a block,
 the rows of (gate * g) E' do not change when the residual stream is permuted, rotated or rescaled
-with its gains compensated, and two models of different width become comparable. No forward pass is
-made.
+with its gains compensated, and models of any width become comparable. No forward pass is made.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from weightkin.anatomy.gains import gain_before
 from weightkin.anatomy.positions import is_view
 from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.arrays import Floats, Ints
-from weightkin.evidence.row_pairs import MIN_PAIRS, are_paired, pair_rows
+from weightkin.evidence.row_pairs import MIN_BY_CONTENT, MIN_PAIRS, are_paired, pair_rows
 from weightkin.evidence.sample import view_places
 from weightkin.evidence.token_tables import (
     Rows,
@@ -218,8 +217,11 @@ def _by_content(
     if n_rows < MIN_PAIRS:
         return None
     in_a, in_b = pair_rows(rows_a, rows_b)
-    rule = {"by": "content", "n": len(in_a), "of": n_rows}
-    return ((rows_a.only(in_a), rows_b.only(in_b)), rule) if len(in_a) >= MIN_PAIRS else None
+    pair, rule = (
+        (rows_a.only(in_a), rows_b.only(in_b)),
+        {"by": "content", "n": len(in_a), "of": n_rows},
+    )
+    return (pair, rule) if are_paired(*pair, MIN_BY_CONTENT) else None
 
 
 def _frame(rows: Rows, n_left: int, tables: TokenTables) -> TokenRows:

@@ -29,6 +29,7 @@ from weightkin.formats.model import Problem, TensorInfo
 
 MAX_CANDIDATES = 24
 MAX_TENSORS = 1 << 17
+MANY_TENSORS = 1 << 12  # beyond, only what the config names is looked at
 MIN_SHARE = 0.8  # of the hits of the best entry
 MAX_PARTS = 64  # of a config
 NAMES = ("model_type", "_class_name")  # keys of a config that say what it is about
@@ -136,7 +137,10 @@ def traced_reading(
     shapes = {name: info.shape for name, info in tensors.items()}
     best = 0
     fitting: list[tuple[TracedEntry, list[Known]]] = []
-    for entry in _candidates(store, tensors, config):
+    candidates = _candidates(store, tensors, config)
+    if len(tensors) > MANY_TENSORS:
+        candidates = (x for x in candidates if _part_named(x, config) is not None)
+    for entry in candidates:
         known, _ = matched(entry, shapes)
         if not is_like(entry, known, shapes):
             continue
