@@ -80,7 +80,6 @@ CASES = (
         "dependent",
         "no evidence",
         _identity_in_front,
-        planned="signs and turns over maps of blocks",
     ),
     Case(
         "a fine-tune under Meta's own names",

@@ -30,6 +30,7 @@ from weightkin.records import Comparison
 TITLE = "Starts by formula, fits to known rows, copied residual widths"
 INNOCENT = ("no-evidence", "not-testable")
 UNITS, WIDTH, BLOCKS, READ = 1536, 96, 2, 1024
+MANY_UNITS = 2560  # of which what was fitted is less than half
 Make = Callable[[np.random.Generator], Model]
 
 
@@ -74,7 +75,7 @@ def _faint(rng: np.random.Generator) -> Model:
     return llama(rng, mlp=lambda n, d: noisy(rng, cosines(n, d), share))
 
 
-def _wide(seed: int) -> Arrays:
+def _wide(seed: int, units: int = UNITS) -> Arrays:
     """Blocks with more units than the sample of a block holds."""
     rng = np.random.default_rng(seed)
 
@@ -86,8 +87,8 @@ def _wide(seed: int) -> Arrays:
     for i in range(BLOCKS):
         layer = f"model.layers.{i}."
         arrays |= {f"{layer}self_attn.{n}_proj.weight": drawn(WIDTH, WIDTH) for n in "qkvo"}
-        arrays |= {f"{layer}mlp.{n}_proj.weight": drawn(UNITS, WIDTH) for n in ("gate", "up")}
-        arrays[f"{layer}mlp.down_proj.weight"] = drawn(WIDTH, UNITS)
+        arrays |= {f"{layer}mlp.{n}_proj.weight": drawn(units, WIDTH) for n in ("gate", "up")}
+        arrays[f"{layer}mlp.down_proj.weight"] = drawn(WIDTH, units)
     return arrays
 
 
@@ -99,13 +100,13 @@ def _model(arrays: Mapping[str, npt.NDArray[np.float32]]) -> Model:
 
 
 def _planted(_: Path) -> Answer:
-    """An unrelated model into which only the rows that are known to be read were mixed."""
-    victim, other = _wide(1), _wide(2)
+    """An unrelated model into which only the rows that 0.1.0 is known to read were mixed."""
+    victim, other = _wide(1, MANY_UNITS), _wide(2, MANY_UNITS)
     for name in other:
         if "mlp.gate" in name or "mlp.up" in name:
             other[name][:READ] += 2 * victim[name][:READ]
     record = compare(_model(victim), _model(other))
-    return Answer(record.verdict == "aligned-only", _said(record))
+    return Answer(record.verdict in ("aligned-only", "no-evidence"), _said(record))
 
 
 def _fitted(_: Path) -> Answer:
@@ -230,7 +231,7 @@ CASES = (
     ),
     Case(
         "only the rows that are read were fitted",
-        "aligned only",
+        "aligned only or no evidence",
         "dependent, log10 p -5274",
         _planted,
     ),

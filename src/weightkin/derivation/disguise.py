@@ -13,6 +13,7 @@ from weightkin.anatomy.types import Axis
 from weightkin.arrays import Floats, Ints
 from weightkin.derivation.disguise_maps import MIN_COSINE_SIGN, Experts, maps_of
 from weightkin.derivation.head_bases import (
+    KINDS,
     HeadsLooked,
     bytes_of_heads,
     maps_of_bases,
@@ -50,6 +51,13 @@ class Disguise:
     kinds: tuple[str, ...]
     details: dict[str, float]
     maps: dict[str, Ints | Floats]
+
+
+def without_bases(found: Disguise) -> Disguise:
+    """The same where all values are equal: rows in another order are no other basis."""
+    kinds = tuple(x for x in found.kinds if x not in KINDS.values())
+    details = {k: x for k, x in found.details.items() if not k.startswith("share_rebased")}
+    return Disguise(kinds, details, found.maps)
 
 
 def find_disguise(

@@ -15,7 +15,7 @@ from weightkin.derivation.accounting import accounting_of
 from weightkin.derivation.components import components_of_pair
 from weightkin.derivation.conclusion import Conclusion, conclude, stages_of
 from weightkin.derivation.derived import derive, embedding_alone
-from weightkin.derivation.disguise import Disguise, find_disguise
+from weightkin.derivation.disguise import Disguise, find_disguise, without_bases
 from weightkin.derivation.disguise_maps import write_maps
 from weightkin.derivation.elsewhere import derive_elsewhere
 from weightkin.derivation.equal import Shared, equal_of_sample, shared_values
@@ -195,6 +195,8 @@ def _undo(
             is_settled=concluded.basis == "calibrated",
             with_bases=not pair.settings.frugal,
         )
+    if shared.equal.share == 1.0:
+        undone = without_bases(undone)
     if path is not None and undone.maps:
         write_maps(path, undone.maps, undone.kinds)
     elif pair.settings.recover is not None:
