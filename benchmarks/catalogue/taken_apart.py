@@ -109,6 +109,8 @@ def labels_of_pieces(
         for name, pieces in split.items()
         if name in labels.dims and (own := _cuts(labels, name, shapes[name], pieces))
     }
+    if not cuts:
+        return labels, {}
     experts = {_first(labels.dims[name][0]) for name in cuts} - {-1}
     elsewhere = {
         atom for name, dims in labels.dims.items() if name not in cuts for atom in _atoms(dims)
