@@ -13,7 +13,7 @@ from weightkin.anatomy.types import Axis
 from weightkin.api.challenges import challenge_of
 from weightkin.api.verify import refreshed, verify
 from weightkin.errors import UsageError
-from weightkin.evidence.draws import Draws, Sizes, beacon, fresh, joint, pinned, secret
+from weightkin.evidence.draws import Draws, Sizes, beacon, fresh, joint, pinned
 from weightkin.evidence.extent import half_width
 from weightkin.evidence.plan import Plan
 from weightkin.evidence.sample import run_of
@@ -97,9 +97,9 @@ def test_nothing_is_drawn_where_the_sample_is_the_axis():
 def test_nobody_alone_chooses_the_bytes_of_two():
     a, b = bytes(range(16)), bytes(16)
     assert joint(a, b) == joint(b, a)
-    kinds = [pinned(0), joint(a, b), beacon(a), secret(a)]
-    assert len({x.hex for x in kinds}) == 4
-    assert [x.drawn for x in kinds] == ["seed", "joint", "beacon", "secret"]
+    kinds = [pinned(0), joint(a, b), beacon(a)]
+    assert len({x.hex for x in kinds}) == 3
+    assert [x.drawn for x in kinds] == ["seed", "joint", "beacon"]
     assert fresh().hex != fresh().hex
 
 

@@ -148,11 +148,6 @@ def beacon(output: bytes) -> Challenge:
     return Challenge(drawn="beacon", hex=_bytes(b"beacon" + output).hex(), binding="partial")
 
 
-def secret(key: bytes) -> Challenge:
-    """Bytes of one who keeps the key: they depend on the two models through their digests."""
-    return Challenge(drawn="secret", hex=_bytes(b"secret" + key).hex(), binding="partial")
-
-
 def _bytes(text: bytes) -> bytes:
     return hashlib.sha256(b"weightkin challenge\0" + text).digest()[:N_BYTES]
 

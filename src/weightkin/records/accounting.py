@@ -131,7 +131,7 @@ class ViewAgreement:
     heads: Agreement | None = None
 
 
-Drawn = Literal["seed", "own", "joint", "beacon", "secret"]
+Drawn = Literal["seed", "own", "joint", "beacon"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,8 +139,7 @@ class Challenge:
     """The bytes that drew the sample, who drew them, and what binds them to the models.
 
     ``seed``: anybody could know them before. ``own``: by whoever ran it. ``joint``: by both
-    parties, who had committed to theirs. ``beacon``: by a public source of randomness. ``secret``:
-    by one who keeps them.
+    parties, who had committed to theirs. ``beacon``: by a public source of randomness.
     """
 
     drawn: Drawn

@@ -14,7 +14,6 @@ BY = {
     f" should multiply p by 10^{LOG10_DRAWS:.2f}",
     "joint": "bytes of both parties",
     "beacon": "bytes of a public source of randomness",
-    "secret": "secret bytes of whoever ran this",
 }
 
 
