@@ -96,7 +96,7 @@ def test_queries_and_keys_that_began_as_a_formula_have_no_coins(rng):
 
 
 @pytest.mark.parametrize(("name", "other"), [("gpt-a", "gpt-b"), ("vit-a", "vit-b")])
-def test_signs_of_trained_strangers_are_coins(zoo, name, other):
+def test_signs_of_unrelated_trained_models_are_coins(zoo, name, other):
     a, b = _named(name), _named(other)
     shared = frames((a.model, a.anatomy), (b.model, b.anatomy), 0)[:2]
     stage, matches = _run(a, b, shared)

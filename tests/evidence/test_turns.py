@@ -251,7 +251,7 @@ def test_weights_in_another_order_than_the_config_says_are_not_tested(zoo, order
     [("llama-a", "llama-b"), ("llama-a", "llama-c"), ("llama-b", "llama-distilled"),
      ("llama-a", "llama-distilled"), ("moe-a", "moe-b")],
 )  # fmt: skip
-def test_trained_strangers_hit_as_chance_does(zoo, name, other):
+def test_unrelated_trained_models_hit_as_chance_does(zoo, name, other):
     a, b = _named(name), _named(other)
     shared = frames((a.model, a.anatomy), (b.model, b.anatomy), 0)[:2]
     stage = run_turns(a, b, shared, np.inf, frugal=False)

@@ -12,7 +12,6 @@ from weightkin.derivation.pairing import stack_likeness
 from weightkin.evidence import untested, verdict
 from weightkin.evidence.calibrate import CALIBRATED_EVIDENCE as CALIBRATED
 from weightkin.evidence.calibrate import Calibrated, calibrate
-from weightkin.evidence.confirm import Draw
 from weightkin.evidence.controls import load_controls
 from weightkin.evidence.equal_rows import is_basis_fixed
 from weightkin.evidence.ladder import Blind, StagesRun, run_quick, run_stages
@@ -45,7 +44,7 @@ def stages_of(pair: Pair, shared: Shared) -> tuple[StagesRun, OtherStacks]:
     wanted: Blind = "always" if how.effort == "thorough" else "as-needed"
 
     def run(a: Side, b: Side, *, with_blind: bool) -> StagesRun:
-        draw = Draw(a, b, pair.plan_of(a, b), how.seed)
+        draw = pair.draw_of(a, b)
         if pair.is_quick:
             return run_quick(draw, how.alpha)
         blind = wanted if with_blind and not pair.missed else "never"
@@ -72,7 +71,8 @@ def conclude(
     share = tested_share(pair.models[smaller_of(pair.models)], tested)
     reach = Reach(smallest_log10_pvalue(stages, other), share)
     decision, basis, because = verdict.decide(axes, how.alpha, reach, is_equal=shared.is_proof)
-    parts = verdict.parts(pair.a, pair.b, pair.plan_of(pair.a, pair.b), stages, how.alpha)
+    plan = pair.draw_of(pair.a, pair.b).plan
+    parts = verdict.parts(pair.a, pair.b, plan, stages, how.alpha)
     embeddings: tuple[str, ...] = ()
     if decision == "aligned-only":
         embeddings = tuple(x.name for x in parts if _is_shared(pair, x))

@@ -9,6 +9,7 @@ from weightkin.anatomy.side import Side
 from weightkin.derivation.derived import is_far
 from weightkin.derivation.same_scheme import with_same_scheme
 from weightkin.errors import AdapterAlone
+from weightkin.evidence.confirm import Draw
 from weightkin.evidence.draws import Draws, fresh
 from weightkin.evidence.plan import Plan
 from weightkin.evidence.sample import make_plan
@@ -54,11 +55,12 @@ class Pair:
         plan = make_plan((self.a.model, self.a.anatomy), (self.b.model, self.b.anatomy))
         object.__setattr__(self, "plan", plan)
 
-    def plan_of(self, a: Side, b: Side) -> Plan:
-        """The plan, with the places of runs for both models, or for parts of them."""
-        if self.draws is None:
-            return self.plan
-        return replace(self.plan, draws=self.draws.between(a, b))
+    def draw_of(self, a: Side, b: Side) -> Draw:
+        """What is read of both models, or of parts of them, and from where."""
+        plan = self.plan
+        if self.draws is not None:
+            plan = replace(plan, draws=self.draws.between(a, b))
+        return Draw(a, b, plan, self.settings.seed)
 
     def drawn(self, refs: tuple[ModelRef, ModelRef]) -> tuple[Pair, Challenge | None]:
         """The same pair with its sample drawn, now that digests bind both models."""

@@ -25,7 +25,6 @@ from weightkin.derivation.opened import Pair
 from weightkin.derivation.stored_twice import stored_twice
 from weightkin.derivation.view_agreement import view_agreement
 from weightkin.evidence import untested, verdict
-from weightkin.evidence.confirm import Draw
 from weightkin.evidence.extent import extent_of
 from weightkin.evidence.ladder import (
     CLEAR_CUT,
@@ -129,7 +128,7 @@ def _extent(pair: Pair, ran: StagesRun) -> Extent | None:
     is_asked = not (pair.is_quick or pair.settings.frugal)
     if found is None or not is_asked or pair.draws is None:
         return None
-    return extent_of(Draw(pair.a, pair.b, pair.plan_of(pair.a, pair.b), pair.settings.seed), found)
+    return extent_of(pair.draw_of(pair.a, pair.b), found)
 
 
 def _is_part(pair: Pair, ran: StagesRun) -> bool:
@@ -157,8 +156,8 @@ def _read_ahead(pair: Pair) -> None:
     """Ask servers at once for what aligned tests read."""
     a, b = pair.a, pair.b
     n_rows = n_shared_rows((a.model, a.anatomy), (b.model, b.anatomy))
+    plan = pair.draw_of(a, b).plan
     for side in (a, b):
-        plan = pair.plan_of(a, b)
         sample = partial(rehearse, anatomy=side.anatomy, plan=plan, n_vocabulary=n_rows)
         read_ahead(side.model, sample)
 
@@ -188,7 +187,7 @@ def _undo(
     is_known = pair.missed or (best and shared.is_proof)
     if not is_known and (not pair.is_quick or path is not None):
         undone = find_disguise(
-            Draw(a, b, pair.plan_of(a, b), pair.settings.seed),
+            pair.draw_of(a, b),
             best.ran if best else ran,
             pair.settings.alpha,
             with_maps=path is not None,

@@ -118,7 +118,7 @@ def _signs(draw: Draw, stage: Stage, matches: Sequence[SignMatch]) -> Stage | No
         size = m.a.head_size or 1
         n = max(size, draw.n_units // size * size)
         what = f"{stage.name} {_name(m.a)}"
-        runs[m.a] = _other(draw, what, m.a, n, most_read(m.a, draw.plan))
+        runs[m.a] = other_run(draw, what, m.a, n, most_read(m.a, draw.plan))
     plan = SignPlan([(m.a, m.b) for m in wider], runs)
     found = run_signs(draw.a, draw.b, draw.seed, draw.frames, plan)[0]
     return found or replace(stage, log_evalue=0.0, effect=None)
@@ -134,7 +134,7 @@ def _runs(draw: Draw, stage: str, t: Tested) -> tuple[Run, Run]:
     size = _step(t)
     n = max(size, draw.n_units // size * size)
     n_first = min(n_sampled(x, draw.plan) for x in (t.a, t.b))
-    one, other = (_other(draw, f"{stage} {_name(t.a)}", x, n, n_first) for x in (t.a, t.b))
+    one, other = (other_run(draw, f"{stage} {_name(t.a)}", x, n, n_first) for x in (t.a, t.b))
     return one, other
 
 
@@ -145,8 +145,25 @@ def _step(t: Tested) -> int:
     return math.gcd(t.a.head_size, t.b.head_size) or 1
 
 
-def _other(draw: Draw, what: str, axis: Axis, n: int, n_first: int) -> Run:
-    """Units of an axis that the first run does not hold."""
+def other_run(draw: Draw, what: str, axis: Axis, n: int, n_first: int) -> Run:
+    """Units of an axis that the first run does not hold.
+
+    Parameters
+    ----------
+    draw : Draw
+        What is read, and from where.
+    what : str
+        What the run is drawn for, the same for both models.
+    axis : Axis
+        Of either model.
+    n, n_first : int
+        Units of this run, as far as so many are left, and of the first one.
+
+    Returns
+    -------
+    Run
+        As far along in both models.
+    """
     if draw.plan.draws is None:
         return Run(min(n_first, axis.n_units), n)
     return draw.plan.draws.second(axis, n, n_first, what)

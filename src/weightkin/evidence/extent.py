@@ -17,7 +17,7 @@ from weightkin.anatomy.positions import is_view
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.arrays import Doubles, Floats
-from weightkin.evidence.confirm import Draw
+from weightkin.evidence.confirm import Draw, other_run
 from weightkin.evidence.plan import Plan, Run
 from weightkin.evidence.sample import n_sampled, read_views, view_places
 from weightkin.evidence.stage import Stage, Tested, block_name
@@ -107,7 +107,8 @@ def _of_sample(t: Tested, n_runs: int) -> list[float]:
 
 
 def _hits(draw: Draw, t: Tested, n: int, k: int) -> float | None:
-    runs = [_run(draw, t, x, n, k) for x in (t.a, t.b)]
+    what = f"extent {k} {t.a.stack}/{t.a.block}/{t.a.name}"
+    runs = [other_run(draw, what, x, n, n_sampled(x, draw.plan)) for x in (t.a, t.b)]
     sides = (draw.a, t.a), (draw.b, t.b)
     views = [
         _widest(side, axis, draw.plan, run) for (side, axis), run in zip(sides, runs, strict=True)
@@ -126,13 +127,6 @@ def _widest(side: Side, axis: Axis, plan: Plan, run: Run) -> Floats:
     alone = replace(axis, places=tuple(rows[:1]))
     views = read_views(side.model, alone, plan, run=run)[0]
     return next(iter(views.values()), np.zeros((0, 0), np.float32))
-
-
-def _run(draw: Draw, t: Tested, axis: Axis, n: int, k: int) -> Run:
-    if draw.plan.draws is None:
-        return Run(0, n)
-    what = f"extent {k} {t.a.stack}/{t.a.block}/{t.a.name}"
-    return draw.plan.draws.second(axis, n, n_sampled(axis, draw.plan), what)
 
 
 def _less_chance(share: float, n: int) -> float:
