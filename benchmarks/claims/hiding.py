@@ -64,6 +64,7 @@ ADDED: dict[str, Callable[..., Rewritten]] = {
     "turn planes by quarters": partial(evasions.turn_planes, is_quarter=True),
     "turn planes": evasions.turn_planes,
     "cancel units, shuffled": partial(evasions.cancel_units, n_pairs=8, shuffle=True),
+    "factorise MLPs": evasions.factorise_mlps,
     "spread units, shuffled": partial(evasions.spread_units, n_extra=32, shuffle=True),
 }
 REWRITES |= ADDED

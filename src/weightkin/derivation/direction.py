@@ -58,7 +58,7 @@ def clues_of(
     clues: list[Clue] = []
     a, b = names
     for explained, sign, parent, child in ((forward, 1.0, a, b), (backward, -1.0, b, a)):
-        if explained.is_complete and explained.kinds:
+        if explained.is_complete and explained.kinds and not explained.is_two_way:
             open_ = explained.structure.open
             if open_:  # of a common parent one may have lost this, or the other gained it
                 clues.append(clue("grown-or-cut", child=child, parent=parent, kinds=list(open_)))

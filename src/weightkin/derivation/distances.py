@@ -17,6 +17,7 @@ from weightkin.derivation.pairing import BlockPair, TensorPair, match_blocks, pa
 from weightkin.sketch.overlap import Common
 from weightkin.sketch.types import Sketch
 
+ROUNDING = 1e-6  # relative distance of tensors that one sum of float32 in another order explains
 MIN_RELATED_COSINE = 0.25  # cosine of two matrices under which they share nothing
 
 

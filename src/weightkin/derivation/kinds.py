@@ -11,7 +11,7 @@ import numpy as np
 from weightkin.derivation.clock import clock
 from weightkin.derivation.direction import clues_of, direction_of
 from weightkin.derivation.disguise import Disguise
-from weightkin.derivation.distances import PairRelation, relate
+from weightkin.derivation.distances import ROUNDING, PairRelation, relate
 from weightkin.derivation.equality import Equality
 from weightkin.derivation.extra_bits import with_noise
 from weightkin.derivation.in_common import InCommon, in_common
@@ -33,7 +33,6 @@ REST_ALIKE = 0.8  # median cosine of the matrices that were not replaced
 MIN_KEPT = 0.2  # share of matrices that must be related before the others count as replaced
 DONOR = 0.1  # change of norm, in logs, up to which a replaced block was trained as long
 MAX_RANK_SHARE = 0.5  # of the smaller side of a sample
-ROUNDING = 1e-6  # relative distance of tensors that one sum of float32 in another order explains
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +172,7 @@ def _named(
         lines = clues_of_kind(explained, child)
         return (*explained.kinds, "part"), explained.details | without_partner(relation), lines
     kind, details, trained = _trained(relation)
-    if explained is None and any(p.a.packed != p.b.packed for p in relation.pairs):
+    if explained is None and any(p.a.code != p.b.code for p in relation.pairs):
         kind = (*kind, "quantised")  # on the way from one to the other, whatever else was done
     if explained is not None:  # a map of shape, and training after it
         lines = clues_of_kind(explained, child)

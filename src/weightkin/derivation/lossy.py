@@ -16,14 +16,25 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from weightkin.arrays import Floats
-from weightkin.derivation.distances import PairRelation
+from weightkin.derivation.distances import ROUNDING, PairRelation
 from weightkin.derivation.lattice import FORMATS, KnownLevels, Levels, cast_to, is_rounded
+from weightkin.derivation.lossy_details import level_details, pruning_details
 from weightkin.derivation.structure import Structure, structure_of
 from weightkin.records import Clue, clue
 from weightkin.sketch.types import Sketch, SketchedTensor
 
 Image = Literal[
-    "equal", "cast", "quantised", "levels", "pruned", "near", "scaled", "finer", "changed"
+    "equal",
+    "cast",
+    "quantised",
+    "levels",
+    "pruned",
+    "near",
+    "scaled",
+    "finer",
+    "factored",
+    "low-rank",
+    "changed",
 ]
 NUMPY_FORMATS = {
     "bf16": "bfloat16",
@@ -35,7 +46,8 @@ HALF_STEP = 0.5 + 1e-4  # of a step: how far rounding moves a value
 MIN_ZEROS = 0.02  # share of entries set to zero that counts as pruning
 EXPERT_DISTANCE = 0.2  # of an expert from the MLP that it was copied from
 LEVEL_DISTANCE = 0.5  # of levels from what they stand for, where rounding is not to the nearest
-PATTERNS = ((2, 4), (4, 8), (1, 4))
+PRODUCT_ROUNDING = 1e-2  # of a product of as many terms as a matrix has rows or columns
+RANK_DISTANCE = 0.5  # of a product of few terms from the matrix that it stands for
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +76,20 @@ class Explained:
     is_noisy: bool = False  # what the parent holds beyond the child may be noise
 
     @property
+    def is_two_way(self) -> bool:
+        """Whether nothing is lost: a product can be stored as factors, and multiplied out."""
+        return self.images.keys() <= {"equal", "factored"} and not self.structure.kinds
+
+    @property
     def kinds(self) -> tuple[str, ...]:
         """Names of the maps, those of shape first; only complete explanations name the others."""
         names = list(self.structure.kinds)
         if self.is_complete or self.is_map:
             for image, kind in (
                 *(("pruned", "magnitude-pruned"), ("quantised", "quantised"), ("cast", "cast")),
+                *(("low-rank", "factorised"), ("factored", "factorised")),
             ):
-                if self.images[image]:
+                if self.images[image] and kind not in names:
                     names.append(kind)
         elif not self.images["changed"] and (self.images["levels"] or self.images["finer"]):
             names += ["cast"] * bool(self.images["finer"] or self.images["cast"])
@@ -113,20 +131,24 @@ def explain(
     zeros: list[tuple[Floats, Floats]] = []
     formats: Counter[str] = Counter()
     packed: Counter[str] = Counter()
-    is_quantised = any(t.packed for t in child.tensors.values())
-    is_awq = any(t.packed.startswith("awq") for t in child.tensors.values())
+    ranks: Counter[int] = Counter()
+    is_quantised = any(t.code for t in child.tensors.values())
+    is_awq = any(t.code.startswith("awq") for t in child.tensors.values())
     for p, c, x, y in _oriented(relation, is_turned=is_turned):
-        is_packed = bool(c.packed) and c.packed != p.packed
+        is_packed = bool(c.code) and c.code != p.code
         # one tensor changed otherwise already rules quantisation out
         is_open = not images["changed"] or "stacked" in structure.kinds
         image, found = image_of(
             x, y, c, known, with_levels=is_open, packing=Packing(is_packed, is_awq)
         )
-        if image in ("changed", "levels") and is_packed and not p.packed and is_rounded(x, y, c):
+        if image in ("changed", "levels") and is_packed and not p.code and is_rounded(x, y, c):
             image = "quantised"
         if image == "changed" and is_quantised and _is_cast_of(x, y, p):
             image = "finer"
-        packed.update([c.packed] if is_packed else [])
+        if image == "changed" and bool(p.rank) != bool(c.rank):
+            image = _of_factors(x, y, (p, c))
+            ranks.update([c.rank] if c.rank else [])
+        packed.update([c.code] if is_packed else [])
         is_expert = "upcycled" in structure.kinds and p.role.startswith("mlp.")
         if image == "changed" and is_expert and _distance(x, y) < EXPERT_DISTANCE:
             image = "near"
@@ -148,10 +170,11 @@ def explain(
     is_map = is_complete and bool(structure.unexplained)
     is_map = is_map and any(images[x] for x in ("pruned", "quantised", "cast"))
     details = dict(structure.details)
-    details |= _level_details(levels) if levels else {}
+    details |= level_details(levels) if levels else {}
     details |= {"packed": packed.most_common(1)[0][0]} if packed else {}
+    details |= {"rank": ranks.most_common(1)[0][0]} if ranks else {}
     details |= {"dtype": NUMPY_FORMATS[formats.most_common(1)[0][0]]} if formats else {}
-    details |= _pruning_details(zeros) if zeros else {}
+    details |= pruning_details(zeros) if zeros else {}
     return Explained(
         images=images,
         structure=structure,
@@ -244,6 +267,17 @@ def _distance(x: Floats, y: Floats) -> float:
     return float(np.sqrt(np.sum((p - q) ** 2) / max(np.sum(p * p), 1e-300)))
 
 
+def _of_factors(
+    parent: Floats, child: Floats, tensors: tuple[SketchedTensor, SketchedTensor]
+) -> Image:
+    """Whether one of two matrices is the product of factors that stand for the other."""
+    far = _distance(parent, child)
+    is_full = max(x.rank for x in tensors) >= min(tensors[1].matrix_shape)
+    if far <= (PRODUCT_ROUNDING if is_full else ROUNDING):
+        return "factored"
+    return "low-rank" if tensors[1].rank and not is_full and far < RANK_DISTANCE else "changed"
+
+
 def _is_cast_of(x: Floats, y: Floats, parent: SketchedTensor) -> bool:
     """Whether x is y in a narrower format."""
     return any(name in parent.lattice and np.array_equal(cast_to(y, name), x) for name in FORMATS)
@@ -255,40 +289,3 @@ def _scaled_like(x: Floats, y: Floats) -> Floats:
         size = np.maximum(np.sum(x * x, axis=axis, keepdims=True), 1e-30)
         x = x * (np.sum(x * y, axis=axis, keepdims=True) / size)
     return x
-
-
-def _level_details(levels: list[Levels]) -> dict[str, Any]:
-    kept = Counter((x.bits, x.group, x.scope, x.scheme) for x in levels)
-    (bits, group, scope, scheme), _ = kept.most_common(1)[0]
-    details: dict[str, Any] = {"bits": bits}
-    if group is not None:
-        details["group"] = group
-    return {**details, "scope": scope, "scheme": scheme, "n_quantised": len(levels)}
-
-
-def _pruning_details(zeros: list[tuple[Floats, Floats]]) -> dict[str, Any]:
-    share = float(np.mean(np.concatenate([(y == 0).ravel() for _, y in zeros])))
-    small = []
-    for x, y in zeros:
-        is_new = (y == 0) & (x != 0)
-        rest = np.abs(x[~is_new & (x != 0)])
-        largest = np.abs(x[is_new]).max()
-        small.append(float(np.mean(rest >= largest)) if len(rest) else 1.0)
-    details: dict[str, Any] = {
-        "share": round(share, 4),
-        "share_kept_above_threshold": round(float(np.median(small)), 4),
-        "n_pruned": len(zeros),
-    }
-    for n, m in PATTERNS:
-        if all(_is_pattern(y, n, m) for _, y in zeros):
-            return details | {"pattern": f"{n}:{m}"}
-    return details
-
-
-def _is_pattern(y: Floats, n: int, m: int) -> bool:
-    """Whether every group of m entries of a row holds at most n that are not zero."""
-    whole = y[:, : y.shape[1] // m * m]
-    if not whole.size:
-        return False
-    counts = (whole.reshape(-1, m) != 0).sum(axis=1)
-    return bool((counts <= n).all() and (counts == n).mean() > 0.9)

@@ -5,11 +5,11 @@ and returns a `Rewritten`: new arrays, what the config must now say, what was do
 outputs agree with the original's up to that. A model that cannot undergo it raises `UsageError`.
 
 `units`: MLP units permuted, rescaled, flipped. `widths`: split or duplicated; `inert`: dead units,
-and units that cancel. `blocks`: blocks that write nothing. `tokens`: rows of the vocabulary.
-`attention`: heads and values; `keys`: queries and keys. `experts`: mixtures. `residual`: the stream
-permuted or rotated, by way of `stream`, which knows whose norm is whose. `together`: all at once.
-`framing`: the opposite attack, an innocent model lined up with a reference. `recovered`: the way
-back. `places`: the hands that do it.
+and units that cancel; `factors`: matrices as two factors. `blocks`: blocks that write nothing.
+`tokens`: rows of the vocabulary. `attention`: heads and values; `keys`: queries and keys.
+`experts`: mixtures. `residual`: the stream permuted or rotated, by way of `stream`, which knows
+whose norm is whose. `together`: all at once. `framing`: the opposite attack, an innocent model
+lined up with a reference. `recovered`: the way back. `places`: the hands that do it.
 """
 
 from weightkin.evasions.attention import (
@@ -20,6 +20,7 @@ from weightkin.evasions.attention import (
 )
 from weightkin.evasions.blocks import insert_blocks
 from weightkin.evasions.experts import permute_experts
+from weightkin.evasions.factors import factorise_mlps
 from weightkin.evasions.framing import frame
 from weightkin.evasions.inert import cancel_units, pad_units, spread_units
 from weightkin.evasions.keys import rotate_queries_keys, turn_planes
@@ -39,6 +40,7 @@ __all__ = [
     "change_value_basis",
     "duplicate_units",
     "enlarge_rows",
+    "factorise_mlps",
     "flip_unit_signs",
     "flip_value_signs",
     "frame",

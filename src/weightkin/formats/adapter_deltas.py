@@ -66,11 +66,7 @@ class Product:
         else:
             left = stored_rows(storage, self.left, rows, self.rank)
             right = stored_whole(storage, self.right, (self.rank, self.width))
-        total = np.zeros((len(rows), self.width))
-        with np.errstate(all="ignore"):
-            for k in range(self.rank):
-                total += np.outer(_exact(left[:, k]), _exact(right[k]))
-        return total
+        return summed(_exact(left), _exact(right))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +189,15 @@ class RowsReplaced:
 
 
 CHANGES = (Changed, Scaled)  # what shows only a product of what the adapter holds
+
+
+def summed(left: Rows, right: Rows) -> Rows:
+    """The product of two matrices, its terms added in one order on every machine."""
+    total = np.zeros((len(left), right.shape[1]))
+    with np.errstate(all="ignore"):
+        for k in range(len(right)):
+            total += np.outer(left[:, k], right[k])
+    return total
 
 
 def _exact(values: npt.NDArray[Any]) -> Rows:

@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from weightkin.errors import UsageError
+from weightkin.formats.computed import ComputedStorage
 from weightkin.formats.dtypes import NUMPY
+from weightkin.formats.factorised import multiplied_out
 from weightkin.formats.model import Model, Storage, TensorInfo
 from weightkin.sources.files import Spans
 
@@ -72,6 +74,9 @@ def model_from_arrays(
             raise UsageError(f"tensor {key!r}: dtype {array.dtype} is not supported")
         held[key] = array
         tensors[key] = TensorInfo(key, names[array.dtype], array.shape, array.nbytes)
-    return Model(
-        source=name, name=name, tensors=tensors, config=config or {}, storage=ArrayStorage(held)
-    )
+    shown, products = multiplied_out(tensors)
+    storage: Storage = ArrayStorage(held)
+    if products:
+        storage = ComputedStorage(storage, products)
+        shown = {key: shown[key] for key in sorted(shown)}
+    return Model(source=name, name=name, tensors=shown, config=config or {}, storage=storage)

@@ -11,11 +11,12 @@ from weightkin.errors import AdapterAlone, UnreadableModel
 from weightkin.formats.adapter import Adapter, label_of, read_adapter, with_adapter
 from weightkin.formats.adapter_names import is_adapter
 from weightkin.formats.computed import ComputedStorage
+from weightkin.formats.factorised import multiplied_out
 from weightkin.formats.finder import ADAPTER_CONFIG, ALONE, CONFIG, PARAMETERS, STANDARD_STEMS
 from weightkin.formats.folder import Chosen, read_chosen, read_config
 from weightkin.formats.header_claims import claims_in
 from weightkin.formats.headers import plain_names
-from weightkin.formats.model import Model, Problem
+from weightkin.formats.model import Model, Problem, Storage
 from weightkin.formats.packed import unpack
 from weightkin.formats.repository import open_part
 from weightkin.formats.row_order import in_library_order
@@ -109,11 +110,14 @@ def _model(chosen: Chosen) -> Model:
         for key, place in contents.places.items()
     }
     whole = None if chosen.file else folder
-    stored = FileStorage(places, [*files, *config_files], contents.claims, whole)
+    stored: Storage = FileStorage(places, [*files, *config_files], contents.claims, whole)
     tensors, recipes, unpacking = (
         (infos, {}, []) if contents.own_codes else unpack(infos, stored, config)
     )
     recipes |= {renamed.get(key, key): recipe for key, recipe in computed.items()}
+    tensors, products = multiplied_out(tensors)
+    if products:  # of what may be computed itself
+        stored, recipes = ComputedStorage(stored, recipes), products
     tensors, recipes = in_library_order(tensors, recipes, config)
     if not tensors:
         raise unreadable(where, unpacking[0].why)

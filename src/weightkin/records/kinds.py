@@ -65,6 +65,7 @@ KINDS: Mapping[str, KindFacts] = {
     "quantised": KindFacts(is_lossy=True, hub="quantized"),
     "noise": _LOSSY,
     "magnitude-pruned": _LOSSY,
+    "factorised": _LOSSY,
     "width-pruned": _LOSSY,
     "depth-pruned": _LOSSY,
     "upcycled": _LOSSY,

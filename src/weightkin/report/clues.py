@@ -17,6 +17,8 @@ IMAGES = {
     "levels": "quantised (not within half a step)",
     "pruned": "equal except for new zeros",
     "near": "nearly equal",
+    "factored": "equal up to rounding, one of the two stored as two factors",
+    "low-rank": "a product of two factors of lower rank, near the other's",
     "finer": "equal before the other model was rounded",
     "scaled": "scale vectors that compensate for rescaled channels",
     "changed": "otherwise changed",

@@ -14,6 +14,7 @@ from weightkin.anatomy.roles import RoleKey
 from weightkin.anatomy.types import Anatomy
 from weightkin.arrays import Floats, Ints
 from weightkin.formats.dtypes import to_float32
+from weightkin.formats.factorised import MARK
 from weightkin.sketch.scheme import Scheme
 from weightkin.sketch.tables import is_table
 
@@ -68,6 +69,16 @@ class SketchedTensor:
     def name(self) -> str:
         """The role key in words: equal ones of two models stand for each other."""
         return str(self.key)
+
+    @property
+    def rank(self) -> int:
+        """That of the factors which the original is stored as; 0 where it is no product."""
+        return int(self.packed.removeprefix(MARK)) if self.packed.startswith(MARK) else 0
+
+    @property
+    def code(self) -> str:
+        """How the original stores its values in few bits; empty where it does not."""
+        return "" if self.rank else self.packed
 
     @property
     def values(self) -> Floats:
