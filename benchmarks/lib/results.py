@@ -90,6 +90,7 @@ SECTIONS = {
     "innocents": _section(
         "Innocents after a rewrite", "hiding", lambda x: x.run_innocents(workers=WORKERS)
     ),
+    "framing": _section("Framing at width", "framing", lambda x: x.run(workers=WORKERS)),
     "paper": _section("The first paper's experiments at our scale", "paper"),
     "localisation": _section("Localisation at the 7B shape", "localisation"),
     "views": _section("Invariant views of one block at the 7B shape", "views"),

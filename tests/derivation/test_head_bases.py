@@ -18,7 +18,7 @@ from weightkin.derivation.head_bases import (
     product_cosines,
 )
 from weightkin.derivation.streams import Residual
-from weightkin.evidence.stage import pair_axes
+from weightkin.evidence.block_pairs import pair_axes
 from weightkin.formats import model_from_arrays
 
 BOTH = {"values-rebased", "keys-rebased"}

@@ -18,8 +18,8 @@ from weightkin.evasions import (
     rotate_residual,
 )
 from weightkin.evidence.blind import SignPlan, run_signs
+from weightkin.evidence.block_pairs import pair_axes
 from weightkin.evidence.key_signs import KeyGuard, key_axes
-from weightkin.evidence.stage import pair_axes
 from weightkin.evidence.views import frames
 from weightkin.formats import model_from_arrays, open_model
 

@@ -27,9 +27,10 @@ from weightkin.derivation.matched_units import (
     match_experts,
 )
 from weightkin.derivation.streams import Residual, is_rotation, residual_between
+from weightkin.evidence.block_pairs import pair_axes
 from weightkin.evidence.confirm import Draw
 from weightkin.evidence.ladder import StagesRun, paid_log10, passes
-from weightkin.evidence.stage import Stage, pair_axes
+from weightkin.evidence.stage import Stage
 from weightkin.evidence.unitmap import is_large_axis
 from weightkin.evidence.units import STRAIGHT_FAILS
 from weightkin.records.kinds import disguises

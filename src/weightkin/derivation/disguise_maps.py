@@ -11,7 +11,7 @@ from weightkin.arrays import Floats, Ints
 from weightkin.derivation.matched_units import MatchedUnits
 from weightkin.derivation.streams import Residual
 from weightkin.errors import UsageError
-from weightkin.evidence.stage import block_name
+from weightkin.evidence.block_pairs import block_name
 
 Experts = Mapping[tuple[str, int], tuple[Ints, Ints, int]]  # of a, of b, the block of b
 MIN_COSINE_SIGN = 0.5  # absolute cosine of row and column at which sign and scale can be read

@@ -27,8 +27,8 @@ from weightkin.derivation.matched_units import (
 )
 from weightkin.derivation.streams import Residual, residual_between
 from weightkin.evasions import apply_maps
+from weightkin.evidence.block_pairs import BlockMap, pair_axes
 from weightkin.evidence.pairs import Views
-from weightkin.evidence.stage import BlockMap, pair_axes
 from weightkin.evidence.unitmap import UnitMatch, match_units
 from weightkin.formats import Model, model_from_arrays
 from weightkin.stats.matching import centred, unit_rows

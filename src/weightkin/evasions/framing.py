@@ -49,6 +49,7 @@ def frame(
     rounds: int = 3,
     with_rotation: bool = True,
     blocks: Collection[int] | None = None,
+    views: Collection[str] = (),
 ) -> Rewritten:
     """Line an innocent model up with a reference of the same shape as well as symmetry allows.
 
@@ -77,6 +78,9 @@ def frame(
         (by assignment), the latter with signs; this soon reaches a fixed point.
     blocks : collection of int, optional
         Fit the stream to the MLPs of these blocks alone, which then agree more and the others less.
+    views : collection of str
+        Fit stream and units to matrices of these roles alone (``mlp.gate``, ``attn.v``): the fewer
+        rows one rotation has to serve, the more they agree. All, and the tables, without.
 
     Returns
     -------
@@ -101,13 +105,13 @@ def frame(
         for arrays in (wide, target):
             turn(arrays, stream, np.eye(stream.width), _plain_vectors(stream), 0.0)
     for n in range(rounds):
-        used = _fitted(anatomy, n, blocks)
-        if stream is not None:
+        used = _fitted(anatomy, n, blocks, views)
+        if stream is not None and used:
             _turn_stream(wide, target, stream, used)
-        else:
+        elif used:
             _permute_stream(wide, target, anatomy, used)
         for axis, places in by_labels(movable_units(anatomy)):
-            _match_units(wide, target, axis, places)
+            _match_units(wide, target, axis, places, views)
         for axis in (a for a in anatomy.axes if a.kind == "vo"):
             _match_values(wide, target, axis, with_rotation=with_rotation)
     if stream is None:
@@ -141,8 +145,17 @@ def _plain_vectors(stream: Stream) -> dict[str, Floats]:
     return vectors | {norm.bias: np.zeros(stream.width) for norm in stream.norms if norm.bias}
 
 
-def _fitted(anatomy: Anatomy, n: int, blocks: Collection[int] | None) -> set[str]:
-    """Names of the tensors that round ``n`` fits the stream on."""
+def _fitted(
+    anatomy: Anatomy, n: int, blocks: Collection[int] | None, views: Collection[str]
+) -> set[str]:
+    """Names of the tensors that round ``n`` fits the stream on; none in the first for views."""
+    if views:
+        return {
+            place.tensor
+            for axis in anatomy.axes
+            for place in axis.places
+            if n and place.role in views and (blocks is None or axis.block in blocks)
+        }
     tables = {tensor for tensor, role in anatomy.roles if role in _LABELLED}
     if entry := entries().get(anatomy.family):
         tables.add(entry.unembedding)  # it may have been tied
@@ -209,7 +222,9 @@ def _assign(score: Floats) -> Ints:
     return np.asarray(order)
 
 
-def _match_units(wide: Wide, target: Wide, axis: Axis, places: Sequence[Place]) -> None:
+def _match_units(
+    wide: Wide, target: Wide, axis: Axis, places: Sequence[Place], views: Collection[str] = ()
+) -> None:
     """Put every unit where its best one-to-one partner stands, signs agreeing where they may.
 
     Units of an axis with cells stay in their cell.
@@ -217,6 +232,8 @@ def _match_units(wide: Wide, target: Wide, axis: Axis, places: Sequence[Place]) 
     even = np.zeros((axis.n_units, axis.n_units))  # gate: a flip of signs does not reach it
     odd = np.zeros_like(even)
     for place, cosine in _views(wide, target, axis, places):
+        if views and place.role not in views:
+            continue
         if place.role == "mlp.gate":
             even += cosine
         else:

@@ -11,6 +11,8 @@ import numpy as np
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
+from weightkin.evidence.arranged import can_be_turned, margin_of
+from weightkin.evidence.block_pairs import block_name
 from weightkin.evidence.coin_matches import SignMatch, SignPair, match_signs
 from weightkin.evidence.coins import unit_features
 from weightkin.evidence.effects import effect_of
@@ -26,7 +28,7 @@ from weightkin.evidence.sign_evidence import (
 )
 from weightkin.evidence.signpairs import UNITS_OF_A, sign_pairs
 from weightkin.evidence.silent import silent_of_all
-from weightkin.evidence.stage import Stage, block_name
+from weightkin.evidence.stage import Stage
 from weightkin.evidence.views import UNITS_AT_ONCE, TokenRows
 from weightkin.formats.dry_run import read_ahead
 from weightkin.formats.model import Model
@@ -121,9 +123,17 @@ def run_signs(
         by_stack={stack: _of_stack(stack, by_kind) for stack in dict.fromkeys(_stacks(by_kind))},
         decided_by=decisive.kind,
         block_ratio=_median_ratio(decisive.shown) if plan.is_of_keys else 0.0,
+        margin=_margin(a, decisive.shown) if seen_through is None else None,
         has_views=decisive.kind in ("units", "qk"),
     )
     return stage, tuple(m for x in by_kind for m in x.shown)
+
+
+def _margin(a: Side, matches: Sequence[SignMatch]) -> float | None:
+    """Margin over arrangement, where every axis reads or writes a stream that can be turned."""
+    streams = a.axes("residual")
+    are_all = all(m.a.kind in ("units", "vo") and can_be_turned(m.a, streams) for m in matches)
+    return margin_of([m.level for m in matches]) if are_all and matches else None
 
 
 def _median_ratio(matches: Iterable[SignMatch]) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.arrays import Floats, Ints
+from weightkin.evidence.arranged import Level, Seen, level_of
 from weightkin.evidence.coins import coin_sets, joined, narrowed_views, unit_features, weights_of
 from weightkin.evidence.labels import Copies
 from weightkin.evidence.pairs import Views
@@ -40,6 +41,7 @@ class SignMatch:
     chance: Floats  # |cosine| of their best other partner
     agreement: Floats  # 1.0 where every view, matched alone and blind to signs, pairs them too
     score: Floats  # by which they were matched
+    level: Level  # how alike units are that found each other, of those that looked
     sets: tuple[Groups, Groups]  # which of them share a coin in a, in b
 
     @property
@@ -62,6 +64,7 @@ class SignMatch:
             chance=self.chance[kept],
             agreement=self.agreement[kept],
             score=self.score[kept],
+            level=self.level,
             sets=(tuple(self.sets[0][i] for i in kept), tuple(self.sets[1][i] for i in kept)),
         )
 
@@ -141,10 +144,11 @@ def match_signs(both: SignPair, axis_a: Axis, axis_b: Axis, run: Run) -> SignMat
     is_coin = values != 0  # a row of zeros has no sign; blind, since flips keep zero
     units_a, units_b, values = units_a[is_coin], units_b[is_coin], values[is_coin]
     # queries of one head say much the same: there a partner is judged by queries and keys together
-    alike = score / len(seen.blind) if axis_a.kind == "qk" else np.abs(coins)
+    blind = [table for table, _ in seen.by_role.values()]
+    alike = score / len(blind) if axis_a.kind == "qk" else np.abs(coins)
     others = alike[units_a]
     others[np.arange(len(units_a)), units_b] = -1.0
-    alone = [(t[units_a].argmax(axis=1) == units_b) for t in seen.blind]
+    alone = [(t[units_a].argmax(axis=1) == units_b) for t in blind]
     of_a, of_b = seen.of_a, seen.of_b
     both.copies[0].look(axis_a, of_a)
     both.copies[1].look(axis_b, {r: x[:UNITS_OF_A] for r, x in of_b.items()})
@@ -158,6 +162,7 @@ def match_signs(both: SignPair, axis_a: Axis, axis_b: Axis, run: Run) -> SignMat
         chance=others.max(axis=1, initial=-1.0),
         agreement=np.all(alone, axis=0).astype(np.float32),
         score=score[units_a, units_b],
+        level=_level(axis_a, axis_b, seen, units_a, units_b),
         sets=(coin_sets(axis_a, of_a, units_a), coin_sets(axis_b, of_b, units_b)),
     )
 
@@ -168,9 +173,20 @@ class _Cosines:
 
     score: Floats  # summed over the views, blind to signs
     coins: Floats  # of the rows that show the sign
-    blind: list[Floats]  # by view, blind to signs
+    by_role: dict[str, tuple[Floats, int]]  # blind to signs, with the features of the view
     of_a: Views  # narrow rows by which clones are told
     of_b: Views
+
+
+def _level(a: Axis, b: Axis, seen: _Cosines, units_a: Ints, units_b: Ints) -> Level:
+    """How alike the units are that found each other, of all that looked for a partner."""
+    views = {}
+    for role, (table, n_features) in seen.by_role.items():
+        others = table[units_a]
+        others[np.arange(len(units_a)), units_b] = -1.0
+        chance = float(np.median(others.max(axis=1, initial=-1.0))) if len(units_a) else 0.0
+        views[role] = Seen(table[units_a, units_b], len(table), chance, n_features)
+    return level_of(a, b, views)
 
 
 def _cosines(both: SignPair, axis_a: Axis, axis_b: Axis, run: Run) -> _Cosines | None:
@@ -201,11 +217,14 @@ def _cosines(both: SignPair, axis_a: Axis, axis_b: Axis, run: Run) -> _Cosines |
         of_b = both.weights(1, axis_b, Run(0, axis_b.n_units)) or narrowed_views(rows_b)
     else:
         of_a, of_b = narrowed_views(rows_a), joined(chunks)
-    tables = [np.concatenate(pieces, axis=1) for pieces in blind.values()]
+    tables = {
+        role: (np.concatenate(pieces, axis=1), rows_a[role].shape[1])
+        for role, pieces in blind.items()
+    }
     return _Cosines(
         score=np.asarray(np.concatenate(scores, axis=1), dtype=np.float32),
         coins=np.concatenate(cosines, axis=1),
-        blind=[table for table in tables if table.shape[1] == axis_b.n_units],
+        by_role={r: x for r, x in tables.items() if x[0].shape[1] == axis_b.n_units},
         of_a=of_a,
         of_b=of_b,
     )

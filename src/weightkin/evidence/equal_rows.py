@@ -14,9 +14,9 @@ from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.arrays import Floats
 from weightkin.catalogue import entries
+from weightkin.evidence.block_pairs import pair_axes
 from weightkin.evidence.plan import Plan, Run
 from weightkin.evidence.sample import n_embedding_rows, read_views, view_places
-from weightkin.evidence.stage import pair_axes
 from weightkin.formats.dtypes import NUMPY
 from weightkin.stats.matching import usable_rows
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from weightkin.anatomy.queries import query_keys
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
+from weightkin.evidence.block_pairs import block_name
 from weightkin.evidence.coins import unit_features
 from weightkin.evidence.formulas import Formulas, formula_behind
-from weightkin.evidence.stage import block_name
 from weightkin.records import Skipped, left_out
 
 FORMULA_ROWS = 256  # of queries and of keys of one attention

@@ -15,7 +15,9 @@ from typing import Any, Literal
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, AxisKind
+from weightkin.evidence.arranged import LEAST_MARGIN
 from weightkin.evidence.blind import SignPlan, run_signs
+from weightkin.evidence.block_pairs import BlockMap, block_name, pair_axes
 from weightkin.evidence.coin_matches import SignMatch
 from weightkin.evidence.confirm import Draw, is_shown, second_run
 from weightkin.evidence.formulas import Formulas, formula_behind
@@ -31,7 +33,7 @@ from weightkin.evidence.signpairs import (
     sign_pairs,
     too_dear,
 )
-from weightkin.evidence.stage import BlockMap, PairTester, Stage, block_name, pair_axes, run_stage
+from weightkin.evidence.stage import PairTester, Stage, run_stage
 from weightkin.evidence.turn_stage import run_turns
 from weightkin.evidence.units import run_units, run_units_quick
 from weightkin.evidence.views import MAX_PAIRED_BYTES, N_TOKENS, TokenRows, frames
@@ -66,8 +68,6 @@ LADDER = {
 OF_KEYS = ("turns", "key signs")  # no invariant stands beside them (methods, section 14)
 FRUGAL_TOKENS = 128  # each costs four requests where models lie on a hub
 LOG10 = math.log(10.0)
-
-
 Blind = Literal["as-needed", "always", "never"]  # when the blind stages run
 
 
@@ -227,7 +227,8 @@ def is_settled(stages: Sequence[Stage], alpha: float) -> bool:
 def is_real(stage: Stage) -> bool:
     """Whether matched units are more alike than lining up can make them."""
     effect = stage.effect
-    if effect is None or effect.ratio < EFFECT_CUT:
+    is_arranged = stage.margin is not None and stage.margin < LEAST_MARGIN
+    if effect is None or effect.ratio < EFFECT_CUT or is_arranged:
         return False
     if (stage.decided_by or stage.name) in ROTATABLE:
         return effect.observed >= COPY_COSINE

@@ -12,20 +12,19 @@ from scipy.special import ndtri  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.anatomy.types import Axis
 from weightkin.arrays import Floats
+from weightkin.evidence.arranged import Level, Seen, level_of
+from weightkin.evidence.clones import once_per_clone
 from weightkin.evidence.effects import effect_of
 from weightkin.evidence.windows import copied_windows, cut_windows, multiplied, window_of
 from weightkin.records import Effect
 from weightkin.stats import order
 from weightkin.stats.coincidences import Z_GRID, count_coincidences, log_evalues, mix_log_evalue
 from weightkin.stats.combining import Grid, average
-from weightkin.stats.copies import MIN_FEATURES_COPY, Groups, copied_runs, copied_units
+from weightkin.stats.copies import Groups, copied_runs
 from weightkin.stats.matching import match_rows, unit_rows
 from weightkin.stats.order import longest_in_order
 
 COIN_ROLES = ("mlp.up", "mlp.down")  # views of a gated unit that change sign with it
-# Cosine on every view from which two units of one model are clones. Units of trained models that
-# are none reach .60 on three views and .89 on two (docs/methods.md).
-MIN_COSINE_CLONE = {1: 0.95, 2: 0.95, 3: 0.7}
 LOG10 = math.log(10.0)
 
 Views = dict[str, Floats]
@@ -57,6 +56,7 @@ class PairEvidence:
     chance: Floats  # level of their best other match, over as many candidates as the axis has units
     agreement: Floats  # 1.0 where another view matches the unit too
     units: tuple[tuple[int, int], ...] = field(default=())  # matched units of the widest view
+    level: Level | None = None  # how alike units are under their own numbers
 
     @property
     def grid(self) -> Grid:
@@ -110,7 +110,7 @@ def pair_evidence(
     if window:
         groups = _copies(axis_a, of_a, window), _copies(axis_b, of_b, window)
     if axis_a.kind != "vo" and not is_order:
-        of_a, of_b = _once_per_clone(of_a, of_b)
+        of_a, of_b = once_per_clone(of_a, of_b)
     measured = []
     for role in shared:
         x, y = of_a[role], of_b[role]
@@ -122,6 +122,7 @@ def pair_evidence(
             laws = groups, window if is_cut else 0
             found = _coincidences(role, (x, y), size, n_candidates, laws, rng)
             measured.append(_against_all(found, x, y, n_candidates) if is_cut else found)
+    by_role = dict(zip(shared, measured, strict=True))
     widest = measured[0]
     is_gated = axis_a.is_gated and axis_b.is_gated
     others = [
@@ -140,6 +141,9 @@ def pair_evidence(
         chance=widest.chance,
         agreement=np.array(agreement, dtype=np.float32),
         units=tuple(widest.units),
+        level=level_of(
+            axis_a, axis_b, {role: seen.under_numbers for role, seen in by_role.items()}
+        ),
     )
 
 
@@ -167,6 +171,13 @@ class _View:
     observed: Floats
     chance: Floats
     test: ViewTest
+    n_features: int
+
+    @property
+    def under_numbers(self) -> Seen:
+        """How alike units are under their own numbers."""
+        chance = float(np.median(self.chance)) if len(self.chance) else 0.0
+        return Seen(self.observed, self.test.n_units, chance, self.n_features)
 
 
 def _coincidences(
@@ -203,7 +214,7 @@ def _coincidences(
         effect=effect_of(observed, chance),
     )
     units = [(i * size + int(u),) * 2 for i, c in enumerate(counts) for u in c.units]
-    return _View(runs, units, observed, chance, test)
+    return _View(runs, units, observed, chance, test, x.shape[1])
 
 
 def _order(role: str, x: Floats, y: Floats, n_candidates: int, rng: np.random.Generator) -> _View:
@@ -220,7 +231,7 @@ def _order(role: str, x: Floats, y: Floats, n_candidates: int, rng: np.random.Ge
     )
     runs = [np.full((1, len(Z_GRID)), order.log_evalue(found.length, found.n_units))]
     units = list(zip(found.units_a.tolist(), found.units_b.tolist(), strict=True))
-    return _View(runs, units, found.observed, chance, test)
+    return _View(runs, units, found.observed, chance, test, x.shape[1])
 
 
 def _copies(axis: Axis, views: Views, window: int) -> Groups:
@@ -264,34 +275,6 @@ def _against_all(view: _View, x: Floats, y: Floats, n_candidates: int) -> _View:
     return replace(
         view, chance=chance, test=replace(view.test, effect=effect_of(view.observed, chance))
     )
-
-
-def _once_per_clone(views_a: Views, views_b: Views) -> tuple[Views, Views]:
-    """Of units that are clones of each other under equal numbers in both models, keep the first.
-
-    Two models widened alike have clones that coincide together: the others become rows of zeros.
-    """
-    n = min(len(x) for views in (views_a, views_b) for x in views.values())
-    roles = [r for r, x in views_a.items() if x.shape[1] >= MIN_FEATURES_COPY]
-    if not roles:
-        return views_a, views_b
-    least = dict.fromkeys(roles, MIN_COSINE_CLONE[min(len(roles), 3)])
-    in_a, in_b = (
-        copied_units({r: views[r][:n] for r in roles}, least) for views in (views_a, views_b)
-    )
-    first = {key: i for i, key in reversed(list(enumerate(zip(in_a, in_b, strict=True))))}
-    again = sorted(set(range(n)) - set(first.values()))
-    return without_rows(views_a, again), without_rows(views_b, again)
-
-
-def without_rows(views: Views, rows: Sequence[int] | npt.NDArray[np.int64]) -> Views:
-    """Views in which some units are rows of zeros, which take no part in any matching."""
-    if not len(rows):
-        return views
-    left = {role: x.copy() for role, x in views.items()}
-    for x in left.values():
-        x[rows] = 0
-    return left
 
 
 def _extreme(n: int) -> float:

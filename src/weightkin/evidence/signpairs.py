@@ -9,9 +9,9 @@ import numpy as np
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, AxisKind, Place
+from weightkin.evidence.block_pairs import pair_axes
 from weightkin.evidence.plan import Plan, Run
 from weightkin.evidence.sample import n_sampled, start_of, view_places
-from weightkin.evidence.stage import pair_axes
 from weightkin.evidence.views import MAX_TABLE_BYTES
 from weightkin.records import Skipped, left_out
 from weightkin.records.codes import TestGroup

@@ -17,8 +17,9 @@ from typing import Protocol
 from weightkin.anatomy.positions import BESIDE
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Anatomy
+from weightkin.evidence.block_pairs import block_name
 from weightkin.evidence.ladder import LADDER, StagesRun, is_settled, paid_log10
-from weightkin.evidence.stage import Stage, block_name
+from weightkin.evidence.stage import Stage
 from weightkin.records import Skipped, Test, left_out
 from weightkin.stats.sums import logsumexp
 

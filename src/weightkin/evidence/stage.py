@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -11,6 +10,9 @@ import numpy as np
 
 from weightkin.anatomy.side import Side, tested_as
 from weightkin.anatomy.types import Axis, AxisKind
+from weightkin.evidence.arranged import can_be_turned, margin_of
+from weightkin.evidence.block_pairs import BlockMap, block_name, pair_axes
+from weightkin.evidence.clones import without_rows
 from weightkin.evidence.effects import have_views
 from weightkin.evidence.guard import Guard, drop_structured_views, untied, whom_to_trust
 from weightkin.evidence.labels import Copies, Scanned, combine, copied_heads, key_of, labels_of
@@ -20,7 +22,6 @@ from weightkin.evidence.pairs import (
     median_ratio,
     pair_evidence,
     pooled_effect,
-    without_rows,
 )
 from weightkin.evidence.plan import Plan
 from weightkin.evidence.sample import n_embedding_rows, read_views, run_of
@@ -31,7 +32,6 @@ from weightkin.records import Effect, Skipped, Test, left_out
 from weightkin.records.comparison import Confirmed, Trusts
 from weightkin.stats.matching import centred
 
-BlockMap = dict[tuple[str, int], int]  # (stack, block of a) to block of b; empty: nothing moved
 DROPPED = -2  # no block of b
 
 
@@ -58,6 +58,9 @@ class Stage:
     by_stack: dict[str, float] = field(default_factory=dict)  # log e-value of each stack alone
     block_ratio: float = 0.0  # effect ratio of the median block
     decided_by: str = ""  # kind of axis behind the effect, where a stage tests several
+    margin: float | None = (
+        None  # over arrangement (`evidence.arranged`); None where it is not asked
+    )
     has_views: bool = False  # whether units were seen on two views, which may agree
     confirmed: Confirmed = ""
     second: Effect | None = None  # effect on the second run of units
@@ -235,50 +238,21 @@ def close_stage(
         skipped=tuple(tester.skipped.values()),
         by_stack=log_e,
         block_ratio=median_ratio(decisive),
+        margin=_margin(tester, moved or tested),
         has_views=have_views([(len(e.tests), len(e.observed)) for e in decisive]),
     )
+
+
+def _margin(tester: PairTester, tested: Sequence[Tested]) -> float | None:
+    """Margin over arrangement on weights; no turn moves what is seen through tokens."""
+    own = [t for t in tested if can_be_turned(t.a, tester.a.axes("residual"))]
+    is_asked = tester.frames is None and len(own) == len(tested) and tested[0].a.kind != "residual"
+    return margin_of([t.evidence.level for t in own if t.evidence.level]) if is_asked else None
 
 
 def refused(tester: PairTester, kind: AxisKind) -> Stage:
     """A stage in which nothing could be tested: counts one, and says why."""
     return Stage(tester.name or kind, 0.0, (), (), None, "either", tuple(tester.skipped.values()))
-
-
-def pair_axes(
-    axes_a: Sequence[Axis], axes_b: Sequence[Axis], block_map: BlockMap
-) -> list[tuple[Axis, Axis]]:
-    """Pair axes by stack, block (through the map) and name; an MLP meets all experts of a block.
-
-    Parameters
-    ----------
-    axes_a, axes_b : sequence of Axis
-        Axes of one kind of each model.
-    block_map : dict of (str, int) to int
-        Stack and block of a to block of b; others stay.
-
-    Returns
-    -------
-    list of (Axis, Axis)
-        In the order of a.
-    """
-    in_a: dict[tuple[str, int], list[Axis]] = defaultdict(list)
-    in_b: dict[tuple[str, int], list[Axis]] = defaultdict(list)
-    for axes, found in ((axes_a, in_a), (axes_b, in_b)):
-        for axis in axes:
-            found[axis.stack, axis.block].append(axis)
-    pairs = []
-    for (stack, block), here in in_a.items():
-        there = in_b.get((stack, block_map.get((stack, block), block)), [])
-        names = {axis.name: axis for axis in there}
-        same = [(x, y) for x in here if (y := names.get(x.name)) and y.kind == x.kind]
-        is_upcycled = not same and bool({"mlp"} & {axis.name for axis in [*here, *there]})
-        pairs += [(x, y) for x in here for y in there] if is_upcycled else same
-    return pairs
-
-
-def block_name(axis: Axis) -> str:
-    """Return ``decoder.3``, or the stack alone for a model-wide axis."""
-    return axis.stack if axis.block < 0 else f"{axis.stack}.{axis.block}"
 
 
 def _tests(tested: Tested, trusts: Trusts) -> list[Test]:

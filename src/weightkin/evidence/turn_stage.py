@@ -21,12 +21,13 @@ from weightkin.evidence.attentions import (
     is_large,
     key_dimensions,
 )
+from weightkin.evidence.block_pairs import block_name
 from weightkin.evidence.effects import effect_of
 from weightkin.evidence.formulas import formula_behind
 from weightkin.evidence.planes import is_layout_shown
 from weightkin.evidence.sign_maps import LOG_CLEAR, LOG_HALF, block_lines, map_evidence
 from weightkin.evidence.signpairs import FRUGAL_BYTES, MAX_SIGN_BLOCKS, too_dear
-from weightkin.evidence.stage import Stage, block_name
+from weightkin.evidence.stage import Stage
 from weightkin.evidence.turns import TurnMatch, match_planes
 from weightkin.evidence.views import N_TOKENS, TokenRows
 from weightkin.records import Skipped, Test, left_out

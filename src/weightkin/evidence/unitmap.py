@@ -16,11 +16,11 @@ from weightkin.anatomy.positions import is_view
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.arrays import Bools, Floats, Ints
+from weightkin.evidence.block_pairs import block_name
 from weightkin.evidence.effects import effect_of
 from weightkin.evidence.pairs import Views
 from weightkin.evidence.plan import Plan, Run
 from weightkin.evidence.sample import read_views, view_places
-from weightkin.evidence.stage import block_name
 from weightkin.evidence.views import TokenRows, token_views
 from weightkin.formats.model import Model
 from weightkin.records import Effect

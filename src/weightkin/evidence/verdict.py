@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from weightkin.anatomy.positions import is_view
 from weightkin.anatomy.side import Side
+from weightkin.evidence.block_pairs import BlockMap, block_name
 from weightkin.evidence.equal_rows import has_equal_rows
 from weightkin.evidence.ladder import (
     COPIED_BY_LOSSES,
@@ -23,7 +24,7 @@ from weightkin.evidence.pairs import LOG10
 from weightkin.evidence.plan import Plan
 from weightkin.evidence.reach import LEAST_TESTED
 from weightkin.evidence.stacks import OtherStacks, renamed
-from weightkin.evidence.stage import DROPPED, BlockMap, Stage, block_name
+from weightkin.evidence.stage import DROPPED, Stage
 from weightkin.evidence.units import STRAIGHT_FAILS
 from weightkin.records import AxisEvidence, BlockRelation, Part, Skipped, left_out
 from weightkin.records.comparison import Basis, Relation, Verdict
@@ -43,6 +44,7 @@ def axis_evidence(stage: Stage, alpha: float) -> AxisEvidence:
         passes=passes(stage, alpha),
         confirmed=stage.confirmed,
         second_effect=stage.second,
+        over_arrangement=None if stage.margin is None else round(stage.margin, 4),
     )
 
 

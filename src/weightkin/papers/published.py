@@ -14,7 +14,7 @@ import numpy as np
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, Place
 from weightkin.arrays import Floats, Ints
-from weightkin.evidence.stage import block_name, pair_axes
+from weightkin.evidence.block_pairs import block_name, pair_axes
 from weightkin.records import Effect, Skipped, Test, left_out
 from weightkin.records.comparison import Null
 from weightkin.stats.matching import unit_rows

@@ -18,7 +18,7 @@ import numpy as np
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.graph.axes import BESIDE
 from weightkin.anatomy.types import Anatomy, Axis
-from weightkin.evidence.stage import block_name
+from weightkin.evidence.block_pairs import block_name
 from weightkin.evidence.windows import largest_window
 from weightkin.formats import Model, Storage
 from weightkin.formats.adapter import Joined

@@ -89,7 +89,8 @@ class AxisEvidence:
     """One stage of the ladder: all blocks of one kind of axis, paid for by its weight.
 
     ``confirmed`` says whether units outside the sample show the effect as well, and
-    ``second_effect`` how alike those are.
+    ``second_effect`` how alike those are. ``over_arrangement`` is how alike the units drawn are,
+    over what turning and reordering can reach (from 1.15 on that is excluded).
     """
 
     axis: str
@@ -101,6 +102,7 @@ class AxisEvidence:
     effect: Effect | None = None
     confirmed: Confirmed = ""
     second_effect: Effect | None = None
+    over_arrangement: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
