@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import attrgetter
 
-from weightkin.policy.known import Evidence, Known
+from weightkin.policy.known import Known
 from weightkin.policy.licences import classes_of, looser, other_unknown, own_unknown
+from weightkin.policy.named_models import Evidence
 from weightkin.policy.naming import Unknown, is_meant
 from weightkin.policy.reading import Policy, lowest
 from weightkin.policy.relation import other_relations
@@ -124,6 +125,10 @@ class RuleContext:
             if open_ := [e for e in near if e.found.verdict == "not-testable"]:
                 why = because("family-not-testable", family=name, n=len(open_))
                 yield self._open(why, open_[0].other, open_[0])
+            for e in near:
+                if e.missing is not None:
+                    why = because("named-unknown", name=e.other.name, reason=e.missing.nested)
+                    yield self._open(why, e.other, e)
         search = self.known.trace.search if self.known.trace else None
         if search and not search.is_tested and not search.relatives:
             reason = search.not_testable or search.untested[0].summary.reason
