@@ -226,7 +226,6 @@ def saved(home, tmp_path_factory):
     return folder
 
 
-@pytest.mark.claim("gate-secret")
 def test_no_output_holds_the_key(home, saved):
     record = Check.from_json((saved / "check.json").read_text())
     shown = command("render", saved / "check.json").stdout
@@ -257,7 +256,6 @@ def test_who_has_the_key_can_recompute_the_draw(home, saved):
     assert [x.split(": ")[1] for x in found.differences] == ["summary.log10_pvalue"]
 
 
-@pytest.mark.claim("gate-secret")
 def test_without_the_key_verify_says_what_it_cannot_check(home, saved, tmp_path):
     done = command("verify", saved / "check.json")
     assert done.returncode == 2
@@ -273,7 +271,6 @@ def test_without_the_key_verify_says_what_it_cannot_check(home, saved, tmp_path)
     assert done.stdout.startswith("binding of child: wkfull1-000")
 
 
-@pytest.mark.claim("gate-secret")
 def test_another_key_than_that_of_the_record_fails(home, saved):
     done = command("verify", saved / "check.json", "--secret", home / "other")
     record = Check.from_json((saved / "check.json").read_text())

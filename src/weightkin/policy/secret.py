@@ -3,8 +3,8 @@
 Whoever knows which rows are read can change those and no others. So the operator of a gate may keep
 a key: the bytes that draw the sample of a comparison are a keyed hash of what both models are,
 every value of the one at the gate. The same file is judged by the same sample every time; one that
-differs in one value by another, and nobody without the key can say by which. The key itself is in no
-record: there is a commitment, by which it can be told from other keys afterwards.
+differs in one value by another, and nobody without the key can say by which. The key itself is in
+no record: there is a commitment, by which it can be told from other keys afterwards.
 """
 
 from __future__ import annotations
