@@ -325,6 +325,9 @@ def test_a_registered_model_is_read_from_its_weights_or_not_passed(home, sketche
             reasons = [x.data["reason"]["code"] for x in record.findings if "reason" in x.data]
             assert reasons == ["sketch-not-drawn"]
             assert record.outcome == "incomplete"
+        expected = Policy(expected_parents=("#1",), secret=key)
+        record = check(home / "child", expected, registry=registry)  # its known rows are alike
+        assert "sketch-not-drawn" in [x.data.get("reason", {}).get("code") for x in record.findings]
         without = Policy(forbidden_ancestors=("#1",))
         found = check(home / "stranger", without, registry=registry).models[0].against[0]
         assert found.drawn == "sketch"

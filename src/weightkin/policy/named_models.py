@@ -39,11 +39,21 @@ class Evidence:
     is_common: bool = False  # nothing is shared but what everybody may share
     against: Against | None = None  # of a comparison made here
     reach: Unreached | None = None
+    drawn: Summary | None = None  # by the secret of the policy alone
+    undrawn: Skipped | None = None  # why that could not draw
 
     @property
     def is_related(self) -> bool:
         """Whether the two share weights."""
         return self.found.verdict == "dependent"
+
+    def lost(self, *, is_needed: bool = False) -> Skipped | None:
+        """What nobody could read, or draw: a forbidden model that is found has been found."""
+        return self.missing or (self.undrawn if is_needed or not self.is_related else None)
+
+    def as_drawn(self) -> Evidence:
+        """What the secret of a policy drew, where there is one: rows of sketches are known."""
+        return self if self.drawn is None else replace(self, found=self.drawn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +96,8 @@ def of_registered(
     """What the registry found, or a comparison with what it holds: the graver of both."""
     other = ancestor_of(registered)
     found = by_id.get(registered.id)
-    if found is not None and found.found.verdict == "dependent":
+    is_keyed = bench.sampling.secret is not None
+    if found is not None and found.found.verdict == "dependent" and not is_keyed:
         return replace(found, other=other)
     try:
         sketch = None if registry is None else sketch_of(registry.path, registered)
@@ -95,19 +106,18 @@ def of_registered(
     if sketch is None:
         code = "registry-unread" if registry is None else "removed"
         return _not_testable(other, left_out(other.name, code))
-    model, unseen = as_model(sketch), None
-    if bench.sampling.secret is not None and model.sketched is not None:
+    model, undrawn = as_model(sketch), None
+    if is_keyed and model.sketched is not None:
         weights = weights_as_registered(registered, sketch)
         if isinstance(weights, Skipped):
-            unseen = left_out(other.name, "sketch-not-drawn", reason=weights.nested)
+            undrawn = left_out(other.name, "sketch-not-drawn", reason=weights.nested)
         else:
             model = weights
     direct = of_model(model, bench, other)
     both = [direct] if found is None else [direct, replace(found, other=other)]
     worst = min(both, key=lambda x: SEVERITY.index(x.found.verdict))
-    if worst.found.verdict != "dependent":
-        worst = replace(worst, missing=unseen or worst.missing)
-    return replace(worst, against=direct.against, reach=direct.reach)
+    worst = replace(worst, against=direct.against, reach=direct.reach, undrawn=undrawn)
+    return replace(worst, drawn=direct.found) if is_keyed else worst
 
 
 def of_model(other: Model, bench: Tester, known: Ancestor | None = None) -> Evidence:

@@ -91,17 +91,15 @@ class RuleContext:
     def missing(self) -> Iterator[Finding]:
         """Expected parents that the weights do not show."""
         for name in self.policy.expected_parents:
-            e = self._evidence(name)
-            if e is None:
+            if (looked := self._evidence(name)) is None:
                 continue
+            e = looked.as_drawn()
             if not e.is_related:
-                why = because("expected-not-shown")
-                yield from self._found("missing-parent", e, why, caps=False)
+                yield from self._found("missing-parent", e, because("expected-not-shown"), caps=False)
             elif e.found.parent == "b":
                 yield from self._found("missing-parent", e, because("expected-is-child"))
             elif e.found.basis == "calibrated":
-                why = because("expected-calibrated")
-                yield from self._found("missing-parent", e, why, "warning")
+                yield from self._found("missing-parent", e, because("expected-calibrated"), "warning")
 
     def unverifiable(self) -> Iterator[Finding]:
         """What the policy names and nobody could test, or not well enough to let a model pass."""
@@ -109,8 +107,8 @@ class RuleContext:
         for name, e in self.known.by_name.items():
             if isinstance(e, Unknown):
                 yield self._open(why_unknown(name, e.why), Ancestor(name=name))
-            elif e.missing is not None:
-                why = because("named-unknown", name=name, reason=e.missing.nested)
+            elif lost := e.lost(is_needed=name in self.policy.expected_parents):
+                why = because("named-unknown", name=name, reason=lost.nested)
                 yield self._open(why, e.other, e)
             elif e.found.verdict == "not-testable":
                 why = because("named-not-testable", name=name)
@@ -126,8 +124,8 @@ class RuleContext:
                 why = because("family-not-testable", family=name, n=len(open_))
                 yield self._open(why, open_[0].other, open_[0])
             for e in near:
-                if e.missing is not None:
-                    why = because("named-unknown", name=e.other.name, reason=e.missing.nested)
+                if lost := e.lost():
+                    why = because("named-unknown", name=e.other.name, reason=lost.nested)
                     yield self._open(why, e.other, e)
         search = self.known.trace.search if self.known.trace else None
         if search and not search.is_tested and not search.relatives:
@@ -199,7 +197,6 @@ class RuleContext:
                 ):
                     why = because("contradicted", name=name, declared={"code": "compared"})
                     yield from self._found("contradicted-parent", direct, why, caps=False)
-
         for e, why in other_relations(self.known):
             yield from self._found("contradicted-parent", e, why, "warning", caps=False)
 
