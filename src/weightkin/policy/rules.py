@@ -95,11 +95,13 @@ class RuleContext:
                 continue
             e = looked.as_drawn()
             if not e.is_related:
-                yield from self._found("missing-parent", e, because("expected-not-shown"), caps=False)
+                why = because("expected-not-shown")
+                yield from self._found("missing-parent", e, why, caps=False)
             elif e.found.parent == "b":
                 yield from self._found("missing-parent", e, because("expected-is-child"))
             elif e.found.basis == "calibrated":
-                yield from self._found("missing-parent", e, because("expected-calibrated"), "warning")
+                why = because("expected-calibrated")
+                yield from self._found("missing-parent", e, why, "warning")
 
     def unverifiable(self) -> Iterator[Finding]:
         """What the policy names and nobody could test, or not well enough to let a model pass."""
@@ -235,9 +237,8 @@ class RuleContext:
 
     def origin(self) -> Iterator[Finding]:
         """Nothing registered is related, and nothing is declared."""
-        trace = self.known.trace
         is_known = self.ancestors or self.known.declared.parents
-        search = trace.search if trace is not None else None
+        search = self.known.trace.search if self.known.trace else None
         if search is not None and search.is_tested and not (search.relatives or is_known):
             n = search.n_scanned - len(search.untested) - (search.registered is not None)
             yield from self._plain("unknown-origin", because("no-relatives", n=n))
@@ -269,8 +270,7 @@ class RuleContext:
 
     def _plain(self, rule: str, why: Because) -> Iterator[Finding]:
         """A finding about the model alone."""
-        level = self.policy.level(rule)
-        if level != "off":
+        if (level := self.policy.level(rule)) != "off":
             yield self._made(rule, why, None, level)
 
     def _open(self, why: Because, other: Ancestor, e: Evidence | None = None) -> Finding:
