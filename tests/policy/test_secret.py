@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from weightkin.evidence.draws import Draws, pinned
 from weightkin.formats import digest
 from weightkin.policy import read_policy
 from weightkin.policy.equal_values import equal_share
-from weightkin.policy.secret import Sampling, read_secret
+from weightkin.policy.secret import Sampling, binding_of, read_secret
 from weightkin.policy.verifying import verify_check
 from weightkin.records.checking import Check
 from weightkin.report.checking import check_lines
@@ -149,6 +150,10 @@ def test_the_draw_follows_from_the_key_and_from_every_byte(home, tmp_path):
     draws = draw(key, child), draw(other, child), draw(key, changed), draw(key, child, stranger)
     assert len({x.hex for x, _ in draws}) == len({seed for _, seed in draws}) == 4
     assert draw(None, child) == draw(None, changed)
+    on_hub = [replace(child, revision=x * 20) for x in ("ab", "cd")]
+    assert draw(key, on_hub[0]) != draw(key, on_hub[1])
+    assert binding_of(on_hub[0]) == f"{'ab' * 20} {digest(child)}"  # nothing more is fetched
+    assert binding_of(replace(child, revision="main")) == binding_of(child)
 
 
 @pytest.mark.claim("gate-secret")
