@@ -9,7 +9,8 @@ import pytest
 
 from weightkin import Policy, compare
 from weightkin.formats.declared import Declared
-from weightkin.policy.known import Evidence, Known, placed
+from weightkin.policy.known import Known, placed
+from weightkin.policy.named_models import Evidence
 from weightkin.policy.naming import Unknown
 from weightkin.policy.reach import LEAST_BYTES, LEAST_TESTED, PAID, Unreached, smallest
 from weightkin.policy.reading import STRICTNESS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
@@ -11,11 +12,20 @@ from weightkin.cli.answers import Answer
 from weightkin.cli.formats import AnyFormatOption
 from weightkin.cli.html import check_page, page_beside
 from weightkin.cli.locate import can_print
-from weightkin.cli.options import EXIT_DIFFERS, RegistryFile, ToHtml, exclusive, registry_is_default
+from weightkin.cli.options import (
+    EXIT_DIFFERS,
+    EXIT_INCOMPLETE,
+    RegistryFile,
+    ToHtml,
+    exclusive,
+    registry_is_default,
+)
 from weightkin.errors import UnreadableModel, UsageError
+from weightkin.text import counted
 
 if TYPE_CHECKING:
     from weightkin.api.verify import Record
+    from weightkin.records.checking import Check
 
 MOST_BYTES = 1 << 28
 MOST_SHOWN = 10
@@ -56,7 +66,7 @@ def verify(
     record: Annotated[
         str | None,
         typer.Argument(
-            metavar="RECORD", help="A file that compare, locate or tree wrote with --json."
+            metavar="RECORD", help="A file that compare, locate, tree or check wrote with --json."
         ),
     ] = None,
     a: Annotated[str | None, typer.Argument(metavar="A", help="Where model a is now.")] = None,
@@ -69,15 +79,22 @@ def verify(
             help="Look at the two models of a result of compare again, on a sample of its own.",
         ),
     ] = False,
+    secret: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|env:NAME",
+            help="Where the key is by which a policy drew the samples of a result of check.",
+        ),
+    ] = None,
     registry: RegistryFile = None,
     answer: Answer,
 ) -> None:
-    """Recompute a saved result and compare. 0: same; 1: different.
+    """Recompute a saved result and compare. 0: same; 1: different; 2: not all could be compared.
 
     Without RECORD every entry of a registry is checked.
     """
     if record is None:
-        if registry is None:
+        if registry is None or secret is not None:
             raise UsageError("give a saved result, or --registry FILE to check every entry of it")
         _verify_registry(registry, answer)
         return
@@ -85,23 +102,51 @@ def verify(
         raise UsageError("give either a saved result or --registry FILE")
     from weightkin.api.verify import verify as run
     from weightkin.api.verify import what_agrees
+    from weightkin.records.checking import Check
     from weightkin.records.reading import read_record
-    from weightkin.report.terminal import printable
 
     if (a is None) != (b is None):
         raise UsageError("give both models or none")
     old = read_record(read_file(record), record)
+    if isinstance(old, Check):
+        if fresh or a is not None:
+            raise UsageError("a result of check names its models itself, and draws no other sample")
+        _verify_check(old, secret, answer)
+        return
+    if secret is not None:
+        raise UsageError("--secret: only samples of a result of check are drawn by a secret")
     if fresh:
         _look_again(old, a, b, answer)
         return
     differences = run(old, a, b)
-    most = len(differences) if answer.is_verbose else MOST_SHOWN
-    lines = [printable(line) for line in differences[:most]]
-    lines += [f"and {len(differences) - most} more"] if len(differences) > most else []
-    outcome = "different" if differences else f"same: {what_agrees(old)}"
-    answer.lines([outcome] if answer.is_quiet else [*lines, outcome], None)
+    _print(differences, "different" if differences else f"same: {what_agrees(old)}", answer)
     if differences:
         raise typer.Exit(EXIT_DIFFERS)
+
+
+def _verify_check(old: Check, secret: str | None, answer: Answer) -> None:
+    from weightkin.policy.verifying import verify_check
+
+    found = verify_check(old, secret)
+    left = [f"not checked: {line}" for line in found.unchecked]
+    outcome = "different" if found.differences else "incomplete" if left else "same"
+    agree = f"{counted(found.n_compared, 'comparison')} with models that the policy names"
+    said = f"{outcome}: {agree} recomputed" if not found.differences else outcome
+    _print([*found.differences, *left], said, answer)
+    if left:
+        raise typer.Exit(EXIT_INCOMPLETE)
+    if found.differences:
+        raise typer.Exit(EXIT_DIFFERS)
+
+
+def _print(found: Sequence[str], outcome: str, answer: Answer) -> None:
+    """Lines, as many as are asked for, and what they come to."""
+    from weightkin.report.terminal import printable
+
+    most = len(found) if answer.is_verbose else MOST_SHOWN
+    lines = [printable(line) for line in found[:most]]
+    lines += [f"and {len(found) - most} more"] if len(found) > most else []
+    answer.lines([outcome] if answer.is_quiet else [*lines, outcome], None)
 
 
 def _look_again(old: Record, a: str | None, b: str | None, answer: Answer) -> None:
@@ -120,14 +165,10 @@ def _look_again(old: Record, a: str | None, b: str | None, answer: Answer) -> No
 
 def _verify_registry(path: Path, answer: Answer) -> None:
     from weightkin.registry import Registry
-    from weightkin.report.terminal import printable
 
     found = Registry(path).verify()
-    most = len(found) if answer.is_verbose else MOST_SHOWN
-    lines = [printable(f"{x.what}: {x.sentence}") for x in found[:most]]
-    lines += [f"and {len(found) - most} more"] if len(found) > most else []
     outcome = f"damaged: {len(found)}" if found else "everything is as it was written"
-    answer.lines([outcome] if answer.is_quiet else [*lines, outcome], None)
+    _print([f"{x.what}: {x.sentence}" for x in found], outcome, answer)
     if found:
         raise typer.Exit(EXIT_DIFFERS)
 

@@ -2,5 +2,6 @@
 
 from weightkin.policy.checking import check
 from weightkin.policy.reading import Policy, read_policy
+from weightkin.policy.verifying import Rechecked, verify_check
 
-__all__ = ["Policy", "check", "read_policy"]
+__all__ = ["Policy", "Rechecked", "check", "read_policy", "verify_check"]

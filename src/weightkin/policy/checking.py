@@ -18,12 +18,14 @@ from weightkin.policy.beside import Beside
 from weightkin.policy.candidates import Room, Source, candidates_of, card_of, held_by_trainer
 from weightkin.policy.commons import without_commons
 from weightkin.policy.faults import tried
-from weightkin.policy.known import Evidence, Known, look, members_of
+from weightkin.policy.known import Known, look, members_of
+from weightkin.policy.named_models import Evidence
 from weightkin.policy.naming import Meant, named
 from weightkin.policy.reach import DENSE, FREE
-from weightkin.policy.reading import LEAST_ALPHA, Policy, read_policy
+from weightkin.policy.reading import LEAST_ALPHA, Policy, read_policy, secret_of
 from weightkin.policy.rules import RuleContext
 from weightkin.policy.same_rows import IN_OTHER_PARTS
+from weightkin.policy.secret import Sampling, Secret
 from weightkin.policy.tainted import all_tainted
 from weightkin.policy.together import Weighed, hidden_together
 from weightkin.policy.unread import open_finding, unread, unreadable_model
@@ -39,6 +41,7 @@ OF_REGISTRY = ("undeclared-parent", "contradicted-parent", "unverified-parent", 
                "looser-licence", "unknown-licence")  # fmt: skip
 NEED_REGISTRY = ("undeclared-parent", "contradicted-parent", "unverified-parent", "unknown-origin")
 Place = str | Path
+How = tuple[int, Secret | None]  # what draws samples: a seed, and the secret of the policy
 
 
 def check(
@@ -69,7 +72,7 @@ def check(
         Sources or registered models, beside those of the policy: parents that the weights must
         show, and models that no weights may be shared with.
     seed : int
-        Breaks ties; recorded.
+        Breaks ties, and draws samples where the policy names no secret; recorded.
 
     Returns
     -------
@@ -95,11 +98,12 @@ def check(
         if policy is not None
         else Policy()
     )
+    secret = secret_of(rules)
     home = _home(registry)
     rules = _with_named(rules, check_paths("expect", expect), check_paths("deny", deny))
     _check_asked(rules, home)
     room = _open(home, rules, is_full=policy is not None or home is not None, seed=seed)
-    checked = _check_all(sources, room, seed)
+    checked = _check_all(sources, room, (seed, secret))
     return Check(
         models=checked,
         rules={rule: rules.level(rule) for rule in RULES},
@@ -107,6 +111,7 @@ def check(
         policy_digest=rules.digest,
         registry=str(home.path) if home else "",
         n_registered=len(room.models),
+        secret=secret.commitment if secret else "",
         alpha=rules.alpha,
         parameters={
             "calibrated": rules.calibrated,
@@ -202,7 +207,7 @@ def _open(home: Registry | None, policy: Policy, *, is_full: bool, seed: int) ->
     return Room(policy, home, models, heads | found, families, below, problem, is_full, left)
 
 
-def _check_all(sources: Sequence[Source], room: Room, seed: int) -> tuple[Checked, ...]:
+def _check_all(sources: Sequence[Source], room: Room, how: How) -> tuple[Checked, ...]:
     """All that the sources name or hold, in that order; raises where one source has nothing."""
     looked: list[Weighed] = []
     errors: list[WeightkinError] = []
@@ -210,7 +215,7 @@ def _check_all(sources: Sequence[Source], room: Room, seed: int) -> tuple[Checke
     n_beside = 0
     for source in sources:
         for found in candidates_of(source, room):
-            one = _tried(found, room, seed)
+            one = _tried(found, room, how)
             if isinstance(one, WeightkinError):
                 told = Weighed(unreadable_model(found.source, str(one)))
             else:
@@ -237,16 +242,16 @@ def _check_all(sources: Sequence[Source], room: Room, seed: int) -> tuple[Checke
     return (replace(first, skipped=(*first.skipped, *states), findings=findings), *rest)
 
 
-def _tried(found: FoundSource, room: Room, seed: int) -> Weighed | WeightkinError:
+def _tried(found: FoundSource, room: Room, how: How) -> Weighed | WeightkinError:
     if isinstance(found.model, WeightkinError):
         return found.model
-    return tried(found.source, partial(_check_one, found.model, room, seed))
+    return tried(found.source, partial(_check_one, found.model, room, how))
 
 
-def _check_one(model: Model, room: Room, seed: int) -> Weighed:
-    policy = room.policy
+def _check_one(model: Model, room: Room, how: How) -> Weighed:
+    policy, sampling = room.policy, Sampling(*how, model)
     tested = {name: x for name, x in room.named.items() if name not in policy.commons}
-    look_at = partial(look, model, tested, alpha=policy.alpha, seed=seed)
+    look_at = partial(look, model, tested, alpha=policy.alpha, sampling=sampling)
     try:
         members = {number for family in room.families.values() for number in family}
         known = look_at(room.registry, also=members)
@@ -258,21 +263,22 @@ def _check_one(model: Model, room: Room, seed: int) -> Weighed:
         (policy.forbidden_ancestors, policy.commons),
         policy.alpha / len(room.named or "1"),
     )
-    known = without_commons(known, model, room.named, names, room.registry, (level, seed))
+    known = without_commons(known, model, room.named, names, room.registry, (level, sampling))
     bench = RuleContext(policy, known, room.families, room.is_full, room.tainted)
-    own = known.digest
-    ledger = known.candidate.ledger
+    own, ledger = known.digest, known.candidate.ledger
     open_ = [open_finding(own, what, why) for what, why in unread(model, ledger, known.declared)]
-    if room.problem is not None:
-        open_.append(open_finding(own, "registry", room.problem))
+    open_ += [open_finding(own, "registry", room.problem)] if room.problem else []
     against = [e.against for e in known.by_name.values() if isinstance(e, Evidence) and e.against]
     is_unnamed = room.registry is not None and not policy.forbidden_ancestors
     rows = [left_out(IN_OTHER_PARTS, "none-named")] if is_unnamed else []
+    is_mixed = room.registry is not None and sampling.secret is not None
+    rows += [left_out("search of the registry", "rows-known")] if is_mixed else []
     checked = Checked(
         name=model.name,
         source=model.source,
         revision=model.revision or "",
         digest=own,
+        binding=sampling.binding if any(x.drawn == "secret" for x in against) else "",
         card=card_of(model),
         declared_parents=known.declared.parents,
         declared_relation=known.declared.relation,

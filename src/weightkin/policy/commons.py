@@ -16,8 +16,11 @@ import numpy as np
 
 from weightkin.formats import Model
 from weightkin.formats.dtypes import NUMPY
-from weightkin.policy.known import Evidence, Known, look
-from weightkin.policy.naming import Meant, Resolved
+from weightkin.policy.known import Known, look
+from weightkin.policy.named_models import Evidence
+from weightkin.policy.naming import Meant, Resolved, all_of
+from weightkin.policy.secret import Sampling
+from weightkin.records import Skipped, left_out
 from weightkin.records.comparison import Summary
 from weightkin.registry import Registry
 from weightkin.registry.browsing import sketch_of
@@ -35,7 +38,7 @@ def without_commons(
     named: Mapping[str, Resolved],
     names: tuple[Collection[str], Collection[str]],
     registry: Registry | None,
-    test: tuple[float, int],
+    test: tuple[float, Sampling],
 ) -> Known:
     """Evidence about forbidden models from all that is not common.
 
@@ -51,8 +54,8 @@ def without_commons(
         Forbidden models, and common ones.
     registry : Registry, optional
         Where registered ones are.
-    test : float, int
-        Level for each named model, and seed.
+    test : float, Sampling
+        Level for each named model, and how samples are drawn.
 
     Returns
     -------
@@ -92,16 +95,22 @@ def _nothing(e: Evidence) -> Evidence:
 
 
 def _again(
-    own: Model, other: Resolved, registry: Registry | None, test: tuple[float, int]
+    own: Model, other: Resolved, registry: Registry | None, test: tuple[float, Sampling]
 ) -> Evidence | None:
     if isinstance(other, Meant):
         sketch = None if registry is None else sketch_of(registry.path, other.first)
         if sketch is None:
             return None
-        other = as_model(sketch)
-    alpha, seed = test
-    found = look(own, {"again": other}, None, alpha=alpha, seed=seed).by_name["again"]
-    return found if isinstance(found, Evidence) else None
+        known = all_of(other.first, sketch) if test[1].secret else as_model(sketch)
+        if isinstance(known, Skipped):
+            return None  # what was found stays
+        other = known
+    alpha, sampling = test
+    found = look(own, {"again": other}, None, alpha=alpha, sampling=sampling).by_name["again"]
+    if not isinstance(found, Evidence) or found.against is None:
+        return found if isinstance(found, Evidence) else None
+    limits = (*found.against.limits, left_out("", "without-commons"))
+    return replace(found, against=replace(found.against, limits=limits))
 
 
 def _left(model: Model, commons: Iterable[Model]) -> list[str]:

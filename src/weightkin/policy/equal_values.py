@@ -26,12 +26,13 @@ MOST_WIDTH = 1 << 22  # of a row, which is read whole
 Values = npt.NDArray[np.float32]
 
 
-def equal_share(a: Model, b: Model) -> float:
+def equal_share(a: Model, b: Model, seed: int | None = None) -> float:
     """Share of the values in matrices of the second model that the first one has at their places.
 
     Zeros and what is no number are left aside. Names must agree for equal values; for opposite ones
     the shape is enough, and all values of a matrix count that goes against another one, whatever
-    its scale. 0 where there are too few to tell.
+    its scale. 0 where there are too few to tell. A few rows of each matrix are looked at: those
+    that ``seed`` chooses, or else some that are spread evenly.
     """
     if a.sketched is not None or b.sketched is not None:
         return 0.0
@@ -41,10 +42,10 @@ def equal_share(a: Model, b: Model) -> float:
         others = theirs.get(shape, [])[:MOST_OF_SHAPE]
         if not others:
             continue
-        held = {name: _sample(a, name) for name in others}
+        held = {name: _sample(a, name, seed) for name in others}
         corners = _unit_rows([x[:CORNER] for x in held.values()])
         for name in names[:MOST_OF_SHAPE]:
-            y = _sample(b, name)
+            y = _sample(b, name, seed)
             is_value = np.isfinite(y) & (y != 0)
             against = (corners @ _unit_rows([y[:CORNER]])[0]).min()
             is_negative = len(y) >= LEAST_NEGATIVE and against < MOST_NEGATIVE
@@ -65,10 +66,15 @@ def _by_shape(model: Model) -> dict[tuple[int, ...], list[str]]:
     return found
 
 
-def _sample(model: Model, name: str) -> Values:
+def _sample(model: Model, name: str, seed: int | None) -> Values:
     """Values of a few rows, the same places in every matrix of one shape."""
-    n_rows = model.tensors[name].shape[0]
-    rows = np.unique(np.linspace(0, n_rows - 1, MAX_EQUAL_ROWS).astype(np.int64))
+    shape = model.tensors[name].shape
+    if seed is None:
+        rows = np.unique(np.linspace(0, shape[0] - 1, MAX_EQUAL_ROWS).astype(np.int64))
+    else:
+        rng = np.random.default_rng([seed, *shape])
+        n = min(shape[0], MAX_EQUAL_ROWS)
+        rows = np.sort(rng.choice(shape[0], n, replace=False)).astype(np.int64)
     return model.rows(name, rows).reshape(len(rows), -1)[:, :MAX_EQUAL_COLUMNS].reshape(-1)
 
 

@@ -19,7 +19,8 @@ from weightkin.records.checking import Ancestor
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
 from weightkin.registry.browsing import sketch_of
-from weightkin.registry.prepared import source_of, weights_of
+from weightkin.registry.prepared import held_whole, source_of, weights_of
+from weightkin.sketch import Sketch
 from weightkin.sources.hub import SCHEME
 from weightkin.text import shown, unreadable
 
@@ -103,6 +104,18 @@ def _of_one_digest(found: Sequence[Registered], *, by_digest: bool = False) -> M
     return Meant(computed or tuple(found), is_claimed=by_digest and not computed)
 
 
+def weights_as_registered(known: Registered, sketch: Sketch) -> Model | Skipped:
+    """The weights of a registered model, where it was registered from and as they were then."""
+    revision = known.revision or None
+    held = replace(sketch, source=known.source, digest=known.digest, revision=revision)
+    return weights_of(held, source_of([known]))
+
+
+def all_of(known: Registered, sketch: Sketch) -> Model | Skipped:
+    """All of a registered model: its sketch where that holds everything, or else its weights."""
+    return held_whole(sketch) or weights_as_registered(known, sketch)
+
+
 def why_not_as_registered(known: Registered, registry: Registry) -> WeightkinError | None:
     """Why the weights of a registered model are no longer those, or cannot be looked at."""
     try:
@@ -111,9 +124,7 @@ def why_not_as_registered(known: Registered, registry: Registry) -> WeightkinErr
         return error
     if held is None:
         return unreadable(shown(known.source), "just removed from the registry")
-    revision = known.revision or None
-    held = replace(held, source=known.source, digest=known.digest, revision=revision)
-    found = weights_of(held, source_of([known]))
+    found = weights_as_registered(known, held)
     if not isinstance(found, Skipped):
         return None
     said = f"registered as #{known.id}, but {found.sentence}"

@@ -12,6 +12,7 @@ from typing import Any, get_args
 from weightkin.api.arguments import check_path
 from weightkin.errors import UnreadableModel, UsageError
 from weightkin.policy.licences import CLASSES, plain
+from weightkin.policy.secret import FORM, Secret, read_secret
 from weightkin.records.checking import ALWAYS, RULES, Level, Setting
 from weightkin.sources.local import read_whole
 from weightkin.text import quoted, shown
@@ -43,6 +44,7 @@ class Policy:
     aligned_only: Setting = "warning"  # at most, where units line up but are not alike
     undetermined_direction: Setting = "error"  # at most, where it is open who came first
     alpha: float = 1e-6
+    secret: str = field(default="", repr=False)  # where the key is that draws samples
     licences: Mapping[str, str] = field(default_factory=dict)  # own names: class
     source: str = ""
     digest: str = ""
@@ -74,6 +76,14 @@ def read_policy(path: str | Path) -> Policy:
     return _policy(where, data, str(path), hashlib.sha256(raw).hexdigest())
 
 
+def secret_of(policy: Policy) -> Secret | None:
+    """The key that a policy names, None where it names none."""
+    if not policy.secret:
+        return None
+    where = f"{shown(policy.source)}: evidence.secret" if policy.source else "secret"
+    return read_secret(policy.secret, where)
+
+
 def _policy(where: str, data: Mapping[str, Any], source: str, digest: str) -> Policy:
     known = ("forbidden", "expected", "commons", "files", "rules", "evidence", "licences")
     _check_keys(where, "", data, known)
@@ -85,9 +95,8 @@ def _policy(where: str, data: Mapping[str, Any], source: str, digest: str) -> Po
     commons = _table(where, data, "commons", ("models",))
     files = _table(where, data, "files", ("leave-out",))
     rules = _table(where, data, "rules", tuple(rule for rule in RULES if rule != ALWAYS))
-    evidence = _table(
-        where, data, "evidence", ("alpha", "calibrated", "aligned-only", "undetermined-direction")
-    )
+    limits_of = ("calibrated", "aligned-only", "undetermined-direction")
+    evidence = _table(where, data, "evidence", ("alpha", "secret", *limits_of))
     licences = _table(where, data, "licences", None)
     alpha = evidence.get("alpha", Policy().alpha)
     if not isinstance(alpha, float) or not LEAST_ALPHA <= alpha < 1:
@@ -100,7 +109,7 @@ def _policy(where: str, data: Mapping[str, Any], source: str, digest: str) -> Po
             raise UsageError(f"{head} must be one of {wanted}, not {quoted(kind)}")
     limits = {
         key.replace("-", "_"): _setting(where, f"evidence.{key}", evidence[key])
-        for key in ("calibrated", "aligned-only", "undetermined-direction")
+        for key in limits_of
         if key in evidence
     }
     return Policy(
@@ -112,6 +121,7 @@ def _policy(where: str, data: Mapping[str, Any], source: str, digest: str) -> Po
         levels={rule: _setting(where, f"rules.{rule}", x) for rule, x in rules.items()},
         stated=frozenset(rule for rule, x in rules.items() if x != "off"),
         alpha=alpha,
+        secret=_secret(where, evidence),
         licences={plain(name): kind for name, kind in licences.items()},
         source=source,
         digest=digest,
@@ -145,6 +155,16 @@ def _names(
         wanted = f"a list of at most {MAX_NAMED_MODELS} {kind}"
         raise UsageError(f"{where}: {key} must be {wanted}, not {quoted(value)}")
     return tuple(dict.fromkeys(value))
+
+
+def _secret(where: str, evidence: Mapping[str, Any]) -> str:
+    """Where the key is. No error repeats what is written there: it may be the key, by mistake."""
+    said = evidence.get("secret")
+    if said is None:
+        return ""
+    if not isinstance(said, str) or not said.strip():
+        raise UsageError(f"{where}: evidence.secret must be {FORM}")
+    return said
 
 
 def _setting(where: str, key: str, value: Any) -> Setting:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from weightkin.policy.known import Evidence, Known
+from weightkin.policy.known import Known
+from weightkin.policy.named_models import Evidence
 from weightkin.policy.naming import is_meant
 from weightkin.records import Because, because
 from weightkin.records.kinds import KINDS, equal_kinds

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import attrgetter
 
-from weightkin.policy.known import Evidence, Known
+from weightkin.policy.known import Known
 from weightkin.policy.licences import classes_of, looser, other_unknown, own_unknown
+from weightkin.policy.named_models import Evidence
 from weightkin.policy.naming import Unknown, is_meant
 from weightkin.policy.reading import Policy, lowest
 from weightkin.policy.relation import other_relations
@@ -90,9 +91,9 @@ class RuleContext:
     def missing(self) -> Iterator[Finding]:
         """Expected parents that the weights do not show."""
         for name in self.policy.expected_parents:
-            e = self._evidence(name)
-            if e is None:
+            if (looked := self._evidence(name)) is None:
                 continue
+            e = looked.as_drawn()
             if not e.is_related:
                 why = because("expected-not-shown")
                 yield from self._found("missing-parent", e, why, caps=False)
@@ -108,8 +109,8 @@ class RuleContext:
         for name, e in self.known.by_name.items():
             if isinstance(e, Unknown):
                 yield self._open(why_unknown(name, e.why), Ancestor(name=name))
-            elif e.missing is not None:
-                why = because("named-unknown", name=name, reason=e.missing.nested)
+            elif lost := e.lost(is_needed=name in self.policy.expected_parents):
+                why = because("named-unknown", name=name, reason=lost.nested)
                 yield self._open(why, e.other, e)
             elif e.found.verdict == "not-testable":
                 why = because("named-not-testable", name=name)
@@ -124,6 +125,10 @@ class RuleContext:
             if open_ := [e for e in near if e.found.verdict == "not-testable"]:
                 why = because("family-not-testable", family=name, n=len(open_))
                 yield self._open(why, open_[0].other, open_[0])
+            for e in near:
+                if lost := e.lost():
+                    why = because("named-unknown", name=e.other.name, reason=lost.nested)
+                    yield self._open(why, e.other, e)
         search = self.known.trace.search if self.known.trace else None
         if search and not search.is_tested and not search.relatives:
             reason = search.not_testable or search.untested[0].summary.reason
@@ -194,7 +199,6 @@ class RuleContext:
                 ):
                     why = because("contradicted", name=name, declared={"code": "compared"})
                     yield from self._found("contradicted-parent", direct, why, caps=False)
-
         for e, why in other_relations(self.known):
             yield from self._found("contradicted-parent", e, why, "warning", caps=False)
 
@@ -233,9 +237,8 @@ class RuleContext:
 
     def origin(self) -> Iterator[Finding]:
         """Nothing registered is related, and nothing is declared."""
-        trace = self.known.trace
         is_known = self.ancestors or self.known.declared.parents
-        search = trace.search if trace is not None else None
+        search = self.known.trace.search if self.known.trace else None
         if search is not None and search.is_tested and not (search.relatives or is_known):
             n = search.n_scanned - len(search.untested) - (search.registered is not None)
             yield from self._plain("unknown-origin", because("no-relatives", n=n))
@@ -267,8 +270,7 @@ class RuleContext:
 
     def _plain(self, rule: str, why: Because) -> Iterator[Finding]:
         """A finding about the model alone."""
-        level = self.policy.level(rule)
-        if level != "off":
+        if (level := self.policy.level(rule)) != "off":
             yield self._made(rule, why, None, level)
 
     def _open(self, why: Because, other: Ancestor, e: Evidence | None = None) -> Finding:

@@ -22,6 +22,7 @@ Setting = Literal["error", "warning", "off"]
 Level = Literal["error", "warning"]
 State = Literal["hit", "unverifiable"]
 Outcome = Literal["pass", "hit", "incomplete"]
+Drawn = Literal["", "seed", "secret", "sketch"]
 
 
 RULES: Mapping[str, Setting] = {  # the level of each where a policy says nothing
@@ -56,13 +57,19 @@ class Against(InOneLine):
     """One model that the policy names, and what a comparison with it showed, or could have shown.
 
     ``tested`` is the share of the parameters in blocks and embeddings that entered a test,
-    ``log10_reach`` the smallest p-value that these tests could have given.
+    ``log10_reach`` the smallest p-value that these tests could have given. ``drawn`` is what drew
+    the sample: the seed of the check, the secret of its policy, or whoever made the sketch that was
+    compared; empty in earlier records.
     """
 
     name: str
     summary: Summary
     tested: float
     log10_reach: float
+    source: str = ""  # where it was read
+    revision: str = ""
+    digest: str = ""
+    drawn: Drawn = ""
     limits: tuple[Skipped, ...] = ()
 
 
@@ -93,6 +100,7 @@ class Checked:
     source: str
     revision: str = ""
     digest: str = ""
+    binding: str = ""  # what a draw by the secret of the policy depends on, of this model
     card: str = ""  # file beside the weights that declares, if there is one
     declared_parents: tuple[str, ...] = ()
     declared_relation: str = ""  # to them, as the card says it: finetune, adapter, quantized, merge
@@ -114,6 +122,7 @@ class Check(InOneLine):
     policy_digest: str = ""  # SHA-256 of the file
     registry: str = ""
     n_registered: int = 0
+    secret: str = ""  # commitment to the key that drew samples; never the key
     alpha: float
     parameters: dict[str, Any] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()  # files that the policy says are not looked at

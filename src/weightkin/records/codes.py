@@ -116,6 +116,8 @@ REASONS: Mapping[str, Names] = {
     "path-and-registered": ("number",),
     "several-of-name": ("numbers",),
     "not-registered": ("registry",),
+    **dict.fromkeys(("without-commons", "rows-known"), ()),
+    "sketch-not-drawn": ("reason",),
     "equal-values": ("share",),
     "rows-found": ("share",),
     "tests-reach-little": ("share",),

@@ -147,7 +147,7 @@ def _moved_check(data: Data) -> Data:
         against = [
             {
                 **x,
-                "summary": {"basis": "exact", **found(x)},
+                "summary": {"basis": "exact", **found(x.get("summary", x))},
                 "limits": [_text("", y) if isinstance(y, str) else y for y in x.get("limits", [])],
             }
             for x in model.get("against", [])

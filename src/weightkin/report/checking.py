@@ -33,6 +33,8 @@ def check_lines(record: Check) -> list[str]:
     n = record.n_registered
     held = f"{n} model{'s' * (n != 1)} in {printable(record.registry)}"
     registry = held if record.registry else "no registry"
+    if record.secret:
+        lines.append(f"  samples drawn by the secret of the policy (commitment {record.secret})")
     lines.append(
         f"  {policy}; {registry}; alpha {record.alpha:g}; {record.seconds:.2f} s, seed"
         f" {record.seed}, weightkin {record.version}"

@@ -226,6 +226,13 @@ REASON_WORDS: Mapping[str, Words] = {
     "stacks-left-out": "the models have more stacks of blocks than are compared with each other",
     "none-named": "they are looked for only in models that the policy names",
     "hub-part-read": "only a part was read from the hub",
+    "without-commons": "compared without the tensors that everybody may share",
+    "rows-known": "it reads sketches, whose rows anybody may know; the secret of the policy draws "
+    "only samples of models that the policy names",
+    "sketch-not-drawn": lambda x: (
+        "the secret of the policy cannot draw a sample of it, because only its sketch is "
+        f"available: {_nested(x)}"
+    ),
     "rows-found": "{share:.0%} of its values are in rows that this model has too, in other places",
     "equal-values": "{share:.0%} of the values read are the same at their places, or negated",
     "tests-reach-little": "only {share:.0%} of the parameters could be tested",
