@@ -43,6 +43,7 @@ def as_read(traced: Traced) -> Traced:
         labels=replace(traced.labels, dims=_in_order(dims, found)),
         shapes=found,
         unused=tuple(names[old] for old in traced.unused if old in names),
+        buffers=frozenset(names[old] for old in traced.buffers if old in names),
         modules={new: _sources(traced, old) for old, new in names.items()},
     )
 

@@ -205,6 +205,7 @@ def _traced(recipe: Recipe, which: int) -> tuple[Traced, Bench, Sequence[str], l
         config=tiny.config,
         groups=frozenset(int(n.facts["groups"]) for n in graph.nodes if n.op == "group_norm"),
         unused=tuple(name for name in state if name not in dims),
+        buffers=frozenset(x for x, _ in tiny.module.named_buffers() if x not in dims),
     )
     traced = as_read(as_in_file(traced, in_file(tiny.module)))
     return traced, bench, list(found.opaque), broken
