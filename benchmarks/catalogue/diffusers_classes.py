@@ -44,7 +44,10 @@ def names() -> tuple[str, ...]:
 
 @functools.cache
 def given() -> dict[str, dict[str, Any]]:
-    """Arguments by class: ``real`` beside the defaults, ``tiny`` over the rules."""
+    """Arguments by class: ``real`` beside the defaults, ``tiny`` over the rules.
+
+    ``set`` are fields of a tiny instance, such as that it works in tiles, and how large these are.
+    """
     loaded: dict[str, dict[str, Any]] = json.loads(GIVEN.read_text(encoding="utf-8"))
     return loaded
 
@@ -63,8 +66,15 @@ def build(name: str, which: int | None) -> torch.nn.Module:
     if which is None:
         with torch.device("meta"):
             return _built(cls, real)
-    tries = (lambda x=x: _built(cls, _tiny(name, real, which, x)) for x in APART)
+    fields = {k: _tuples(v) for k, v in given().get(name, {}).get("set", {}).items()}
+    tries = (lambda x=x: _set(_built(cls, _tiny(name, real, which, x)), fields) for x in APART)
     return first_that_runs(tries)
+
+
+def _set(model: torch.nn.Module, fields: Mapping[str, Any]) -> torch.nn.Module:
+    for name, value in fields.items():
+        setattr(model, name, value)
+    return model
 
 
 def _tiny(name: str, real: Mapping[str, Any], which: int, apart: Apart) -> dict[str, Any]:

@@ -60,6 +60,13 @@ def _heard(v: dict[str, Any]) -> Any:
     return v["projector_config"]
 
 
+def _spoken(v: dict[str, Any]) -> Any:
+    """What the decoder says, the speech encoder hears; codes that replace others are said too."""
+    v["decoder_config"].decoder_fixing_codes = [3, 5, 5, 7]
+    v["speech_config"].vocab_size = v["decoder_config"].vocab_size
+    return v["speech_config"]
+
+
 def _small_image(v: dict[str, Any]) -> Any:
     v["vision_config"].image_size = 64
     return v["vision_config"]
@@ -150,6 +157,8 @@ TINY: dict[str, dict[str, Any]] = {
     "t5gemma2_encoder": {"mm_tokens_per_image": 16},
     "chameleon_vqgan": {"num_embeddings": (32, 64)},
     "janus_vqgan": {"num_embeddings": (32, 64)},
+    "clvp": {"speech_config": _spoken},
+    "clvp_encoder": {"num_attention_heads": 4},
     "clap_audio_model": {"window_size": 2, "spec_size": (128, 256), "num_mel_bins": (32, 64)},
     "donut-swin": {"window_size": 2},
     "swin": {"window_size": 2},
@@ -233,10 +242,19 @@ TINY: dict[str, dict[str, Any]] = {
     "mimi": {"num_filters": (16, 24), "upsampling_ratios": ([4, 3, 2], [3, 4, 2])},
     "mimi_decoder": {"num_filters": (16, 24), "upsampling_ratios": ([4, 3, 2], [3, 4, 2])},
     "mimi_encoder": {"num_filters": (16, 24), "upsampling_ratios": ([4, 3, 2], [3, 4, 2])},
-    "mistral_large4_text": {"num_key_value_heads": (4, 8), "kv_source_layers": ([0, 0], [0, 0, 2])},
+    "mistral_large4_text": {
+        "num_key_value_heads": (4, 8),
+        "num_hidden_layers": (4, 6),
+        "kv_source_layers": ([0, 1, 0, 1], [0, 1, 0, 1, 4, 5]),
+        "no_rope_layers": ([1, 0, 1, 0], [1, 0, 1, 0, 1, 0]),
+        "mlp_layer_types": (["dense"] + ["sparse"] * 3, ["dense"] + ["sparse"] * 5),
+        "layer_types": (["indexed_attention"] * 4, ["indexed_attention"] * 6),
+        "indexer_types": (["full"] * 4, ["full"] * 6),
+    },
     "molmo2_adapter": {"vision_feature_layer": ([1, 0], [2, 1])},
     "moonshine_streaming": {"num_key_value_heads": (4, 8)},
     "muse_spark_audio": {"num_hidden_layers": 4},
+    "nemotron_asr_streaming_encoder": {"default_num_lookahead_tokens": 3},
     "nemotron3_5_transcribe_audio": {"num_key_value_heads": (4, 8)},
     "nemotron3_diarization": {"chunk_right_context": 2},
     "qwen2_vl": {"vision_config": _joined("vision_config", "hidden_size")},

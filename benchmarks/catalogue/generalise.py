@@ -167,12 +167,12 @@ def _component(
 
 
 def _ignored(instances: Sequence[Traced]) -> tuple[str, ...]:
-    """Patterns of vectors and integers that outputs do not depend on in any instance."""
+    """Patterns of vectors and buffers that outputs do not depend on in any instance."""
     found = {
         general(name)
         for traced in instances
         for name in traced.unused
-        if sum(n > 1 for n in traced.shapes.get(name, ())) <= 1
+        if name in traced.buffers or sum(n > 1 for n in traced.shapes.get(name, ())) <= 1
     }
     used = {general(name) for traced in instances for name in traced.labels.dims}
     return tuple(sorted(found - used))

@@ -136,6 +136,7 @@ def as_in_file(traced: Traced, file: InFile) -> Traced:
         labels=replace(labels, dims=dims),
         shapes=sizes,
         unused=tuple(names[old] for old in traced.unused if old in names),
+        buffers=frozenset(names[old] for old in traced.buffers if old in names),
         modules=modules,
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.catalogue.as_read import as_read
 from benchmarks.catalogue.bench import Bench
 from benchmarks.catalogue.generalise import generalise
 from benchmarks.catalogue.in_file import as_in_file, in_file
@@ -204,8 +205,9 @@ def _traced(recipe: Recipe, which: int) -> tuple[Traced, Bench, Sequence[str], l
         config=tiny.config,
         groups=frozenset(int(n.facts["groups"]) for n in graph.nodes if n.op == "group_norm"),
         unused=tuple(name for name in state if name not in dims),
+        buffers=frozenset(x for x, _ in tiny.module.named_buffers() if x not in dims),
     )
-    traced = as_in_file(traced, in_file(tiny.module))
+    traced = as_read(as_in_file(traced, in_file(tiny.module)))
     return traced, bench, list(found.opaque), broken
 
 

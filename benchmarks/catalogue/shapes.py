@@ -31,7 +31,7 @@ class Traced:
     that is something else.
 
     ``groups`` are the numbers of groups of all its group norms; ``unused`` are tensors that no
-    output depends on, and integers.
+    output depends on, and integers; ``buffers`` are those of them that are not learned.
     """
 
     labels: Labels
@@ -39,6 +39,7 @@ class Traced:
     config: Mapping[str, Any] = field(default_factory=dict)
     groups: frozenset[int] = frozenset()
     unused: tuple[str, ...] = ()
+    buffers: frozenset[str] = frozenset()
     modules: Mapping[str, tuple[Source, ...]] = field(default_factory=dict)
 
 

@@ -1,7 +1,8 @@
 """A tensor in short: what it holds, then its shape, in numbers and fields of a config.
 
 ``n:2,in_channels,16,16`` are normal values, ``o:`` ones (``l:`` as integers, ``t:`` as truth
-values), ``z:`` zeros (``f:`` as truth values), ``c:4`` counts from zero, ``i:2,12,64`` are integers
+values), ``z:`` zeros (``f:`` as truth values), ``c:4`` counts from zero, ``r:2,6,14`` from six to
+thirteen in each of two rows, ``v:2,4,6,6`` are two rows of 4, 6, 6, ``i:2,12,64`` are integers
 below the last number, ``e:2,12,5`` truth values of which the first five of each row are false,
 ``g:2,6,18`` rows of a grid: their row and column, from one on, then normal values. A
 field inside a nested config has a path
@@ -35,6 +36,10 @@ def made(value: Any, config: Mapping[str, Any]) -> Any:
         return torch.randint(0, shape[-1], shape[:-1], generator=generator)
     if value[0] == "c":
         return torch.arange(math.prod(shape)).reshape(shape)
+    if value[0] == "v":
+        return torch.tensor(shape[1:]).expand(shape[0], -1)
+    if value[0] == "r":
+        return torch.arange(*shape[-2:]).expand(*shape[:-2], -1)
     if value[0] == "g":
         rows = torch.randn(shape, generator=generator)
         rows[..., 0], rows[..., 1] = 1.0, torch.arange(1.0, shape[-2] + 1)

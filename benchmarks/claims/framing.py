@@ -59,7 +59,7 @@ SHAPES = (
     Shape(512, 4, 1376),
     Shape(1024, 4, 2752, repeat=4),
 )
-SEEDS = {128: range(8), 256: range(4), 512: range(2), 1024: range(1)}
+SEEDS = {128: range(4), 256: range(2), 512: range(2), 1024: range(1)}
 AIMS = {
     "everything": Aim(),
     "gates": Aim(("mlp.gate",)),

@@ -175,3 +175,12 @@ def test_a_module_of_the_class_called_like_a_wrapper_is_known_with_and_without_w
             (3,),
         )
         assert not unknown
+
+
+def test_unused_matrices_are_ignored_only_where_they_are_not_learned():
+    more = {"spare.weight": (3, 4), "table": (3, 4)}
+    pair = [
+        replace(x, shapes={**x.shapes, **more}, unused=tuple(more), buffers=frozenset({"table"}))
+        for x in TWO
+    ]
+    assert generalise(("own.Net",), pair).ignored == ("table",)

@@ -159,3 +159,9 @@ def test_answers_that_are_spans_have_two_labels():
 def test_rows_of_a_grid_begin_with_their_places():
     rows = made("g:2,3,5", {})
     assert rows[0, :, :2].tolist() == [[1, 1], [1, 2], [1, 3]]
+
+
+def test_counts_and_given_numbers_stand_in_every_row():
+    assert made("r:2,6,9", {}).tolist() == [[6, 7, 8]] * 2
+    assert made("r:6,9", {}).tolist() == [6, 7, 8]
+    assert made("v:2,4,6,6", {}).tolist() == [[4, 6, 6]] * 2

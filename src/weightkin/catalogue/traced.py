@@ -95,7 +95,7 @@ class TracedEntry:
     """One library class, or several that are alike.
 
     ``ignored`` are patterns of tensors that its outputs do not depend on: vectors that are only
-    used in training, and integers.
+    used in training, and buffers, which are not learned.
     """
 
     classes: tuple[str, ...]  # as ``library.Class``
