@@ -81,6 +81,39 @@ def universal_features(rng: np.random.Generator, n: int, d: int) -> npt.NDArray[
     return noisy[rng.permutation(n)].astype(np.float32)
 
 
+def two_of_four(rng: np.random.Generator, n: int, d: int) -> npt.NDArray[np.float32]:
+    """Of every four entries of a row the two smaller ones are zero, as sparse hardware wants it."""
+    x = gaussian(rng, n, d)
+    groups = np.abs(x[:, : d // 4 * 4]).reshape(n, -1, 4)
+    is_small = groups.argsort(axis=2).argsort(axis=2) < 2
+    x[:, : d // 4 * 4][is_small.reshape(n, -1)] = 0
+    return x
+
+
+def low_rank(rng: np.random.Generator, n: int, d: int) -> npt.NDArray[np.float32]:
+    """A product of two factors of a quarter of the rank, and a little besides."""
+    rank = max(1, min(n, d) // 4)
+    return gaussian(rng, n, rank) @ gaussian(rng, rank, d) + 0.1 * gaussian(rng, n, d)
+
+
+def common_mean(rng: np.random.Generator, n: int, d: int) -> npt.NDArray[np.float32]:
+    """All rows of a matrix lean the same way, as trained ones do."""
+    return gaussian(rng, n, d) + 2 * gaussian(rng, 1, d)
+
+
+def orthogonal(rng: np.random.Generator, n: int, d: int) -> npt.NDArray[np.float32]:
+    """Rows (or columns, where there are fewer) that are orthogonal to each other."""
+    q = np.linalg.qr(rng.standard_normal((max(n, d), min(n, d))))[0]
+    return np.ascontiguousarray(q if n >= d else q.T, dtype=np.float32)
+
+
+def ternary(rng: np.random.Generator, n: int, d: int) -> npt.NDArray[np.float32]:
+    """Values -1, 0 and 1 with one scale for the matrix, as BitNet has them."""
+    x = gaussian(rng, n, d)
+    size = np.abs(x).mean()
+    return (np.clip(np.round(x / size), -1, 1) * size).astype(np.float32)
+
+
 SCENARIOS: dict[str, tuple[Matrix, Matrix]] = {
     "gaussian": (gaussian, gaussian),
     "heavy-tailed": (heavy_tailed, heavy_tailed),
@@ -91,6 +124,12 @@ SCENARIOS: dict[str, tuple[Matrix, Matrix]] = {
     "both sorted by norm": (sorted_by_norm, sorted_by_norm),
     "one sorted by norm": (sorted_by_norm, gaussian),
     "universal features": (universal_features, universal_features),
+    "two of four": (two_of_four, two_of_four),
+    "low rank": (low_rank, low_rank),
+    "common mean": (common_mean, common_mean),
+    "orthogonal": (orthogonal, orthogonal),
+    "ternary": (ternary, ternary),
+    "int4-coarse and gaussian": (int4_coarse, gaussian),
 }
 
 
