@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.arrays import Floats
 
@@ -113,7 +114,17 @@ def margin_of(levels: Sequence[Level]) -> float:
     return max(0.0, float((means / reached).max()))
 
 
-def can_be_turned(axis: Axis, residual: Sequence[Axis]) -> bool:
-    """Whether the rows of an axis read or write a residual stream, which can be turned."""
+def can_be_turned(side: Side, axis: Axis) -> bool:
+    """Whether the rows of an axis read or write a residual stream that a rotation leaves alone.
+
+    Where most matrices of the stream are kernels, its channels go through elementwise functions or
+    norms by groups, and can only be reordered.
+    """
     own = {place.tensor for place in axis.places}
-    return any(own & {place.tensor for place in stream.places} for stream in residual)
+    for stream in side.axes("residual"):
+        tensors = {place.tensor for place in stream.places}
+        sizes = [len(side.model.tensors[name].shape) for name in tensors]
+        n_kernels = sum(n > 2 for n in sizes)
+        if own & tensors and 2 * n_kernels <= sum(n > 1 for n in sizes):
+            return True
+    return False

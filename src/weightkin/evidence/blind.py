@@ -131,8 +131,7 @@ def run_signs(
 
 def _margin(a: Side, matches: Sequence[SignMatch]) -> float | None:
     """Margin over arrangement, where every axis reads or writes a stream that can be turned."""
-    streams = a.axes("residual")
-    are_all = all(m.a.kind in ("units", "vo") and can_be_turned(m.a, streams) for m in matches)
+    are_all = all(m.a.kind in ("units", "vo") and can_be_turned(a, m.a) for m in matches)
     return margin_of([m.level for m in matches]) if are_all and matches else None
 
 

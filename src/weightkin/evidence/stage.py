@@ -245,7 +245,7 @@ def close_stage(
 
 def _margin(tester: PairTester, tested: Sequence[Tested]) -> float | None:
     """Margin over arrangement on weights; no turn moves what is seen through tokens."""
-    own = [t for t in tested if can_be_turned(t.a, tester.a.axes("residual"))]
+    own = [t for t in tested if can_be_turned(tester.a, t.a)]
     is_asked = tester.frames is None and len(own) == len(tested) and tested[0].a.kind != "residual"
     return margin_of([t.evidence.level for t in own if t.evidence.level]) if is_asked else None
 
