@@ -160,6 +160,7 @@ def test_settings_that_cannot_be_meant_are_told_in_one_line():
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.claim
 def test_a_killed_worker_changes_nothing_in_the_tree(mortal, models, monkeypatch):
     alone = family_graph(models)
     assert len(alone.families[0]) >= 4
@@ -192,6 +193,7 @@ def _refuse_here(monkeypatch):
     monkeypatch.setattr(collection, "open_model", refuse)
 
 
+@pytest.mark.claim
 def test_several_processes_and_a_cluster_write_the_same_sketches(cluster, models, tmp_path):
     sources = models[:2]
     sketch_files([*sources, tmp_path / "no"], tmp_path / "here")

@@ -89,6 +89,7 @@ def _as_case(base, child, rewrite, why):
     return pytest.param(base, child, rewrite, marks=marks, id=f"{child}: {rewrite}")
 
 
+@pytest.mark.claim
 @pytest.mark.parametrize(("base", "child", "rewrite"), [_as_case(*miss) for miss in MISSES])
 def test_relatives_that_no_exact_test_reaches(zoo, base, child, rewrite):
     hidden = hide_and_compare(base, child, True, rewrite)

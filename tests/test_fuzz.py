@@ -39,6 +39,7 @@ def test_every_format_that_is_read_has_a_seed(suffixes):
     assert any(path.name.endswith(suffixes) for path in files)
 
 
+@pytest.mark.claim
 def test_mutants_are_read_or_refused():
     command = [sys.executable, "-m", "benchmarks.fuzz.loop", str(SECONDS), "--seed", commit()]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -390,6 +390,7 @@ def test_other_stacks_are_paid_for_and_unrelated_ones_show_nothing(rng):
     assert not nothing.layers
 
 
+@pytest.mark.claim
 def test_pairs_of_stacks_that_are_left_out_count_as_nothing_found(rng):
     a, many = models.base(rng), {}
     for k in range(40):

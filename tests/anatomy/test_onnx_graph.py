@@ -165,6 +165,7 @@ def read(path, text, functions=(), **arrays):
     return model
 
 
+@pytest.mark.claim
 def test_hostile_graphs_cost_little(tmp_path):
     again = " ".join(f"b{i} = own.again(b{i - 1})" for i in range(1, 20))
     again = parser.parse_function(

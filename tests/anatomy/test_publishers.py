@@ -127,6 +127,7 @@ def test_both_have_the_same_axes(folders):
     assert known
 
 
+@pytest.mark.claim
 def test_they_are_one_model_and_their_children_are_fine_tuned(folders):
     _check_pairs(*folders)
 

@@ -356,6 +356,7 @@ MANY = {
 }
 
 
+@pytest.mark.claim
 @pytest.mark.parametrize("shapes", MANY.values(), ids=MANY)
 def test_work_grows_with_the_number_of_tensors_and_no_faster(shapes):
     read_anatomy(header(shapes(9)))  # what is read once for all models

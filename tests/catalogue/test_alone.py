@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from safetensors.numpy import save_file
 
 import weightkin
@@ -76,6 +77,7 @@ def relabelled(arrays, rng):
     return {k: x + 0.02 * rng.standard_normal(x.shape).astype("f4") for k, x in moved.items()}
 
 
+@pytest.mark.claim
 def test_a_toy_is_added_by_one_file_and_a_relabelled_child_is_found(rng, tmp_path):
     package = tmp_path / "weightkin"
     shutil.copytree(SOURCE, package, ignore=shutil.ignore_patterns("__pycache__"))

@@ -11,6 +11,7 @@ from weightkin.catalogue.traced import entry_facts
 kept = pytest.importorskip("benchmarks.catalogue.kept")
 
 
+@pytest.mark.claim
 def test_store_and_notes_give_the_shipped_store_again():
     store = shipped_store()
     entries, _ = kept.merged(kept.kept_facts(store))

@@ -169,6 +169,7 @@ def _flux():
     return diffusers.FluxTransformer2DModel(**VALUES["FluxTransformer2DModel"][1])
 
 
+@pytest.mark.claim
 @pytest.mark.parametrize("make", [_unet, _flux], ids=["unet", "flux"])
 def test_a_child_is_found_and_an_unrelated_model_is_not(make, tmp_path):
     paths = {}

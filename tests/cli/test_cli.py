@@ -76,6 +76,7 @@ def test_records_of_a_registry_are_not_rerun(tmp_path):
     )
 
 
+@pytest.mark.claim
 def test_verify_reruns_records_of_locate_too(pair, tmp_path):
     path = tmp_path / "record.json"
     path.write_text(run("locate", pair / "a", pair / "child", "--alpha", "1e-4", "--json").stdout)
@@ -255,6 +256,7 @@ def test_nothing_is_written_into_a_model_folder(pair):
     assert {p: p.stat().st_mtime_ns for p in pair.rglob("*")} == before
 
 
+@pytest.mark.claim
 def test_recover_never_overwrites_and_never_writes_into_a_model(pair, tmp_path):
     (tmp_path / "there").write_text("mine")
     inside = (pair / "a" / "maps", pair / "stranger" / "maps")  # whether or not it is named

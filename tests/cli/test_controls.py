@@ -22,6 +22,7 @@ def test_shipped_controls_are_listed_by_class(tmp_path, monkeypatch):
         assert name in found.stdout
 
 
+@pytest.mark.claim
 def test_a_pair_is_added_and_compare_counts_it(trio, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     before = json.loads(run("compare", trio / "c", trio / "d", "--json").stdout)

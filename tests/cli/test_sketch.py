@@ -58,6 +58,7 @@ def test_nothing_readable_is_exit_three(shelf, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.claim
 def test_models_and_files_stay_as_they_are(shelf, tmp_path):
     assert run("sketch", shelf / "a", "--out", shelf / "a").returncode == 4
     assert run("sketch", shelf / "a", "--out", shelf / "a" / "inside").returncode == 4

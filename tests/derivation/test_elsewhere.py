@@ -46,6 +46,7 @@ def test_a_changed_copy_beside_another_network_has_the_kind_of_the_two(read, mod
     assert "  in: teacher.decoder of a and decoder of b" in comparison_lines(found)
 
 
+@pytest.mark.claim
 def test_networks_that_are_little_of_both_files_are_a_shared_part(rng):
     def file(**networks):
         arrays = {f"{name}.{k}": x for name, own in networks.items() for k, x in own.items()}

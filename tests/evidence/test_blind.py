@@ -128,6 +128,7 @@ def test_recovered_rotation_maps_one_embedding_to_the_other(zoo, tmp_path):
     assert np.allclose(a.rows(name) @ rotation, b.rows(name), atol=1e-3)
 
 
+@pytest.mark.claim
 def test_copied_blocks_in_both_models_count_once(rng):
     """Strangers, each one block stacked eight times: eight times the same coins are one set."""
     for _ in range(10):

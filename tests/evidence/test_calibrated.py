@@ -229,6 +229,7 @@ def test_a_pair_is_never_its_own_control(zoo):
     assert controls.rank(found, (first.digest_a, "y"), shipped).n_controls == near - 1
 
 
+@pytest.mark.claim
 def test_records_name_their_controls_and_can_be_verified(zoo, monkeypatch):
     record = compare(_path("llama-a-ft2"), _path(DISGUISED))
     assert Comparison.from_json(record.to_json()) == record

@@ -120,6 +120,7 @@ def _wide(rng, hidden=1400):
     return arrays
 
 
+@pytest.mark.claim
 def test_a_record_says_who_drew_its_sample_and_comes_out_again(rng):
     parent = _wide(rng)
     child = model_from_arrays(models.child(parent, rng), config=CONFIG)
@@ -138,6 +139,7 @@ def test_a_record_says_who_drew_its_sample_and_comes_out_again(rng):
     assert any(verify(x, parent, child) for x in others)  # of other units
 
 
+@pytest.mark.claim
 def test_another_model_is_no_second_look(rng):
     first = _wide(rng)
     every = first, models.child(first, rng), _wide(rng)

@@ -105,6 +105,7 @@ def test_token_tables_of_different_length_are_seen_through_the_rows_of_both(long
     assert any(x.axis == "token units" and x.passes for x in seen.axes)
 
 
+@pytest.mark.claim
 @pytest.mark.parametrize("family", [*MAKERS])
 def test_every_family_is_compared_with_a_relative_to_the_end(family, tmp_path, rng):
     """Whatever is stacked, fused, tied or transposed: an answer, never an exception."""

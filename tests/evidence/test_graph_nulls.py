@@ -12,6 +12,7 @@ from weightkin.evidence.units import run_units
 cells = claim("cells")
 
 
+@pytest.mark.claim
 def test_null_pairs_reject_no_more_than_alpha():
     found = cells.simulate(4, seed=2)
     assert len({r.scenario for r in found}) == sum(fits(n, p) for n in NETS for p in cells.PAIRS)

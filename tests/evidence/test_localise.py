@@ -38,6 +38,7 @@ def test_both_axes_stand_out_at_the_right_pairs(rng):
         assert [tuple(x) for x in np.argwhere(table < -4).tolist()] == [(0, 1), (2, 0)]
 
 
+@pytest.mark.claim
 def test_pvalues_of_strangers_are_no_smaller_than_chance_allows():
     smallest = []
     for seed in range(40):

@@ -50,6 +50,7 @@ def folder(name):
     return truth.ROOT / truth.load()[name]["path"]
 
 
+@pytest.mark.claim
 @pytest.mark.parametrize("pair", PAIRS, ids=" and ".join)
 def test_comparisons_draw_from_the_generators_of_the_first_version(pair, seeds, zoo):
     names, others = PAIRS[pair]
@@ -57,6 +58,7 @@ def test_comparisons_draw_from_the_generators_of_the_first_version(pair, seeds, 
     assert {(0, zlib.crc32(name.encode())) for name in names} | set(others) <= seeds
 
 
+@pytest.mark.claim
 def test_trees_draw_from_the_generators_of_the_first_version(seeds, zoo):
     family_graph([folder(x) for x in ("gpt-a", "gpt-a-ft1", "gpt-a-long", "gpt-a-lora4")])
     assert (0, zlib.crc32(b"decoder/0/mlp")) in seeds

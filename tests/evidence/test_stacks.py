@@ -26,6 +26,7 @@ def _side(arrays):
     return Side(model, read_anatomy(model))
 
 
+@pytest.mark.claim
 @pytest.mark.parametrize(
     ("copy", "other"), [("teacher.", ""), ("", "a."), ("main.", "a_decoy."), ("vision.", "")]
 )
@@ -56,6 +57,7 @@ def test_blocks_and_parts_carry_the_names_of_both_stacks(rng):
     assert all(block.startswith("teacher.decoder") for block in tests)
 
 
+@pytest.mark.claim
 def test_what_other_stacks_show_is_paid_for(rng):
     """The weight of the stage, and one more factor for every pairing of stacks."""
     a, decoy = models.base(rng), models.base(rng)

@@ -92,6 +92,7 @@ def test_the_kind_of_an_adapted_model_is_lora():
     assert record.kind_details["rank"] == 16
 
 
+@pytest.mark.claim
 def test_an_adapted_model_and_a_stranger_show_nothing():
     record = compare(f"{MODELS / 'llama-a'}+{LORA4}", MODELS / "llama-b")
     assert record.verdict == "no-evidence"

@@ -18,6 +18,7 @@ def models(zoo):
     return lambda *names: [str(zoo / "models" / name) for name in names]
 
 
+@pytest.mark.claim
 def test_a_child_hangs_below_and_the_record_is_rerun(models):
     more = ("llama-a-ft1b", "llama-a-ft2", "llama-a-ft3", "llama-a-long")
     a, b, *others = models("llama-a-ft1", "llama-a", *more)

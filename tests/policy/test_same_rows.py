@@ -144,6 +144,7 @@ def test_masks_and_what_is_no_number_are_no_rows(tmp_path):
     assert found_share(a, b) == 0
 
 
+@pytest.mark.claim
 def test_bytes_that_are_read_as_floats_hold_what_they_are(tmp_path, both):
     a, b = both
     codes = [np.rint(v / np.abs(v).max() * 127).astype("i1").ravel() for v in a.values()]
@@ -181,6 +182,7 @@ def test_rows_that_a_formula_makes_are_in_unrelated_models_too(rng, name):
     assert found_share(forbidden, model(**own)) > 0.9  # of what is not made by a formula
 
 
+@pytest.mark.claim
 def test_the_record_says_where_rows_were_not_looked_for(tmp_path):
     sketched = tmp_path / "a.sketch.safetensors"
     write_sketch(take_sketch(open_model(DENIED), Scheme()), sketched)

@@ -222,6 +222,7 @@ def _adapter(folder, base, arrays):
     return folder
 
 
+@pytest.mark.claim
 def test_a_base_is_checked_alone_whatever_the_adapter_makes_of_it(tmp_path):
     base = put("llama-a", tmp_path / "below" / "zbase")
     adapter = _replacing(tmp_path / "below" / "ad", base, "llama-b")
@@ -324,6 +325,7 @@ def _trainer(folder, name, held):
     torch.save(held, folder / name)
 
 
+@pytest.mark.claim
 @pytest.mark.parametrize(
     ("name", "is_legacy"),
     [("optimizer.pt", False), ("scheduler_old.bin", False), ("scaler.pt", True)],
@@ -337,6 +339,7 @@ def test_weights_anywhere_in_a_trainers_file_are_found(tmp_path, name, is_legacy
     assert outcome(root) == ("hit", {".", name})
 
 
+@pytest.mark.claim
 def test_trainers_files_are_weighed_together(tmp_path):
     root = put("llama-b", tmp_path / "m")
     raw = (DENIED / DATA).read_bytes()[:650_000]
@@ -363,6 +366,7 @@ def test_a_checkpoint_of_a_trainer_passes(tmp_path):
     assert outcome(root) == ("pass", {"."})
 
 
+@pytest.mark.claim
 def test_parts_of_a_forbidden_model_in_several_models_are_weighed_together(tmp_path):
     clean = load_file(MODELS / "llama-b" / DATA)
     flat = np.concatenate([x.ravel() for x in load_file(DENIED / DATA).values()])
@@ -377,6 +381,7 @@ def test_parts_of_a_forbidden_model_in_several_models_are_weighed_together(tmp_p
     assert check([tmp_path / "m0", tmp_path / "m1"], deny=[DENIED]).outcome == "incomplete"
 
 
+@pytest.mark.claim
 def test_factors_of_an_adapter_count_though_only_their_product_is_seen(tmp_path):
     base = put("llama-b", tmp_path / "base")
     flat = np.concatenate([x.ravel() for x in load_file(DENIED / DATA).values()])

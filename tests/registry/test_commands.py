@@ -28,6 +28,7 @@ def test_search_and_trace_print_their_records(file, family):
     assert [s["parent"] for s in traced["search"]["path"]] in (["root"], [])
 
 
+@pytest.mark.claim
 def test_people_read_the_path_on_one_line(file, family):
     said = run("trace", family / "grandchild", "--registry", file).stdout
     assert said.startswith("grandchild: 2 relatives among 2 models\n  path: root -")
@@ -36,6 +37,7 @@ def test_people_read_the_path_on_one_line(file, family):
     assert "#1 root" in run("list", "--registry", file).stdout
 
 
+@pytest.mark.claim
 def test_exit_codes_are_kept(file, family, tmp_path):
     (tmp_path / "bad.safetensors").write_bytes(b"bad")
     own = tmp_path / "own.sqlite"
@@ -50,12 +52,14 @@ def test_exit_codes_are_kept(file, family, tmp_path):
     assert run("remove", "nobody", "--registry", own).returncode == 4
 
 
+@pytest.mark.claim
 def test_the_registry_of_the_user_lies_in_the_data_folder(family, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert run("add", family / "root").returncode == 0
     assert (tmp_path / "weightkin" / "registry.sqlite").is_file()
 
 
+@pytest.mark.claim
 def test_what_is_exported_is_imported_elsewhere(file, tmp_path):
     assert run("export", tmp_path / "all.zip", "--registry", file).returncode == 0
     done = run("import", tmp_path / "all.zip", "--registry", tmp_path / "new.sqlite", "--json")

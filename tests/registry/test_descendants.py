@@ -75,6 +75,7 @@ def test_a_search_says_what_each_relative_is(registry):
     assert {x.relation for x in registry.search("stranger").relatives} <= {""}
 
 
+@pytest.mark.claim
 def test_the_command_prints_descendants_and_what_may_be_one(registry, tmp_path):
     done = run("descendants", "root", "--registry", "r.sqlite", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

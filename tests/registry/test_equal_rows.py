@@ -40,6 +40,7 @@ def registry(tmp_path):
     return add
 
 
+@pytest.mark.claim
 @pytest.mark.parametrize("make", [models.base, untestable])
 def test_a_copy_is_found_under_another_prefix_and_inside_another_file(rng, registry, make):
     a, b, c = (make(rng) for _ in range(3))

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from weightkin import Registry
 
 ADD = """
@@ -27,6 +29,7 @@ def start(code, *arguments):
     return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)])
 
 
+@pytest.mark.claim
 def test_two_add_while_two_search(family, crowd, tmp_path):
     path = tmp_path / "r.sqlite"
     Registry(path).add([family / "root"])
@@ -46,6 +49,7 @@ def test_two_add_while_two_search(family, crowd, tmp_path):
         assert [(x.model.name, x.cosine) for x in same.relatives] == [(folder.name, 1.0)]
 
 
+@pytest.mark.claim
 def test_five_kills_in_the_middle_lose_nothing_that_was_added(family, crowd, tmp_path):
     path = tmp_path / "r.sqlite"
     first = start(ADD, path, *crowd)

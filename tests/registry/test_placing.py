@@ -67,6 +67,7 @@ def either(filled, tmp_path, request):
     return Registry(shutil.copytree(filled[request.param], tmp_path / "r") / "r.sqlite")
 
 
+@pytest.mark.claim
 def test_a_registered_model_is_placed_as_the_tree_places_it(either, tree):
     for name in ("child", "root", "grandchild", "hidden"):
         found = either.trace(name).search
@@ -74,6 +75,7 @@ def test_a_registered_model_is_placed_as_the_tree_places_it(either, tree):
         assert said((*found.parents, *found.children)) == around(tree, name)
 
 
+@pytest.mark.claim
 @pytest.mark.parametrize("is_kept", [True, False])
 def test_a_new_model_is_placed_as_the_tree_of_all_places_it(family, crowd, tree, tmp_path, is_kept):
     registry = Registry(tmp_path / "r.sqlite")
@@ -131,6 +133,7 @@ def test_in_a_family_that_is_too_large_no_direction_is_stated(
     assert model_card(of_trace(trace)).startswith("# no parent is claimed")
 
 
+@pytest.mark.claim
 def test_the_tree_of_a_registry_lays_out_what_was_placed_among_few(registry, family, monkeypatch):
     registry.remove("child")
     registry.family()

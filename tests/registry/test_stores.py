@@ -123,6 +123,7 @@ def test_a_slot_that_comes_back_holds_its_new_contents(path, sketch):
             assert "\n" not in str(caught.value)
 
 
+@pytest.mark.claim
 def test_one_process_reads_while_another_writes(path, family, sketch):
     with at(path, to_write=True) as (connection, store):
         put(connection, store, 0, sketch)

@@ -24,6 +24,7 @@ def registry(zoo, tmp_path_factory):
     return found
 
 
+@pytest.mark.claim
 @pytest.mark.parametrize(
     ("name", "parent"),
     [

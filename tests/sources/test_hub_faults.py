@@ -96,6 +96,7 @@ def test_what_stays_is_one_line_and_an_exit_code(hub, fault, said, code):
     assert hub.sent < 4_000_000
 
 
+@pytest.mark.claim
 def test_offline_and_missing_and_forbidden_have_their_exit_codes(hub):
     assert run("show", "org/m", HF_HUB_OFFLINE="1").returncode == 2
     assert run("show", "org/none").returncode == 3

@@ -149,6 +149,7 @@ def test_offline_a_cached_folder_is_enough(hub, here, tmp_path, monkeypatch):
     assert hub.requests == []
 
 
+@pytest.mark.claim
 def test_a_large_pair_is_asked_for_in_few_errands(hub, far, middling, monkeypatch):
     errands = []
     fetch = ranges.fetch
@@ -173,6 +174,7 @@ def test_a_large_pair_is_asked_for_in_few_errands(hub, far, middling, monkeypatc
     assert verify(there, middling / "base", middling / "child") == []
 
 
+@pytest.mark.claim
 def test_a_large_stranger_is_not_read_without_saying_so(hub, far, middling):
     there = compare("org/base", "org/stranger")
     left = {s.what: s.sentence for s in there.skipped}

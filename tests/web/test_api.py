@@ -100,6 +100,7 @@ def test_a_full_queue_says_come_back(client):
         client.post(f"/api/jobs/{job['id']}/cancel")
 
 
+@pytest.mark.claim
 def test_many_visitors_at_once_are_answered(address):
     with httpx.Client(timeout=TIMEOUT) as client:
         paths = [f"/api/models?query={x}" for x in REGISTERED] + ["/", "/models/2", "/jobs"] * 6

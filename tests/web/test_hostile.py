@@ -159,6 +159,7 @@ def test_a_damaged_sketch_fails_in_one_line_that_shows_no_path(address, sketch, 
     assert "<script>alert" not in httpx.get(f"{address}/jobs/{job['id']}", timeout=TIMEOUT).text
 
 
+@pytest.mark.claim
 def test_a_sketch_finds_its_family_and_is_not_kept(served, address, sketch):
     job = post(address, sketch.read_bytes(), "mine").json()["id"]
     assert finished(address, job)["state"] == "done"

@@ -172,6 +172,7 @@ def test_a_file_that_is_none_of_jobs_is_refused_in_one_line(tmp_path):
         Jobs(tmp_path / "jobs.sqlite")
 
 
+@pytest.mark.claim
 def test_a_server_killed_starts_again_and_one_told_to_stop_ends_well(copied):
     with serving(copied, "for_ever") as (address, process), httpx.Client(timeout=TIMEOUT) as client:
         job = client.post(f"{address}/api/compare", json={"a": 1, "b": 2}).json()["id"]
