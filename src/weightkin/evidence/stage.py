@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from weightkin.anatomy.positions import is_view
 from weightkin.anatomy.side import Side, tested_as
 from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.evidence.arranged import can_be_turned, margin_of
@@ -244,10 +245,15 @@ def close_stage(
 
 
 def _margin(tester: PairTester, tested: Sequence[Tested]) -> float | None:
-    """Margin over arrangement on weights; no turn moves what is seen through tokens."""
-    own = [t for t in tested if can_be_turned(tester.a, t.a)]
-    is_asked = tester.frames is None and len(own) == len(tested) and tested[0].a.kind != "residual"
-    return margin_of([t.evidence.level for t in own if t.evidence.level]) if is_asked else None
+    """Margin over arrangement on weights; no turn moves what is seen through tokens.
+
+    Axes that come from a graph are not asked: what rests on them alone is unconfirmed anyway.
+    """
+    named = [t for t in tested if not any(map(is_view, t.a.places))]
+    are_turned = bool(named) and all(can_be_turned(tester.a, t.a) for t in named)
+    if tester.frames is not None or not are_turned or tested[0].a.kind == "residual":
+        return None
+    return margin_of([t.evidence.level for t in named if t.evidence.level])
 
 
 def refused(tester: PairTester, kind: AxisKind) -> Stage:
