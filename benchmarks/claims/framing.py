@@ -30,9 +30,8 @@ SHAPES = (
     Shape(256, 4, 688, repeat=4),
     Shape(256, 4, 1024),
     Shape(512, 4, 1376),
-    Shape(1024, 4, 2752, repeat=4),
 )
-SEEDS = {128: range(4), 256: range(2), 512: range(2), 1024: range(1)}
+SEEDS = {128: range(4), 256: range(2), 512: range(2)}
 
 
 @dataclass(frozen=True, slots=True)
