@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from weightkin.anatomy.types import Axis, Place
 
 MAX_VIEWS = 4
+MAX_PLACES = 1 << 20  # of all further axes of one stream
 MIN_FEATURES = 4  # of a view, where another has more
 MIN_STREAM = 8  # matrices along which a label runs that belongs to no one block
 VIEW, BESIDE = "w:", "b:"  # how roles of places begin: a view, or what only belongs to a unit
@@ -98,7 +99,10 @@ def _in_stream(axis: Axis, shapes: Shapes) -> Axis:
 def _more_of_streams(
     axes: Mapping[int, Axis], labels: Sequence[UnitLabel], chosen: Mapping[int, Sequence[_View]]
 ) -> Iterator[Axis]:
-    """Axes of streams again, with other views: of matrices that no other axis reaches."""
+    """Axes of streams again, with other views: of matrices that no other axis reaches.
+
+    Of a stream with very many places not all such matrices are reached.
+    """
     held = {
         place.tensor
         for axis in axes.values()
@@ -113,7 +117,8 @@ def _more_of_streams(
             if view.place.tensor not in held and view.n_features >= MIN_FEATURES:
                 rest.setdefault(view.place.tensor, view)
         held |= rest.keys()
-        for first in range(0, len(rest), MAX_VIEWS):
+        most = MAX_VIEWS * max(1, MAX_PLACES // len(axis.places))  # every axis has all places
+        for first in range(0, min(len(rest), most), MAX_VIEWS):
             more = _axis(labels[i], list(rest.values())[first : first + MAX_VIEWS])
             name = f"{axis.name}+{first // MAX_VIEWS + 1}"
             yield replace(more, block=axis.block, name=name, labels=axis.labels)
