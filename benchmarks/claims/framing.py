@@ -5,7 +5,8 @@
 A model of random weights is lined up with another of the same shape, as far as its symmetries
 allow: the stream turned and the units ordered by all rows, by those of one view or of one block, or
 by values and the basis of each head. Beside them stand relatives of the same shape: children at
-several distances, a half mixed with a stranger. Cuts are chosen on even seeds, judged on odd ones.
+several distances, and a half mixed with an unrelated model. Cuts are chosen on even seeds, judged
+on odd ones.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def of_random_weights(job: tuple[Shape, str, int]) -> Compared:
 
 
 def of_the_zoo(job: tuple[str, str, str]) -> Compared:
-    """One trained stranger framed."""
+    """One trained model, unrelated, framed."""
     reference, innocent, made = job
     a, b = (open_model(truth.ROOT / truth.load()[x]["path"]) for x in (reference, innocent))
     other = framed(b, a, AIMS[made])
@@ -141,7 +142,7 @@ def run(widths: Sequence[int] = (), workers: int = 1) -> list[str]:
         "",
         *table(found),
         "",
-        "Trained strangers, framed:",
+        "Trained models, unrelated, framed:",
         "",
         *table(zoo),
     ]

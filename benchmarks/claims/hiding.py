@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +13,7 @@ import numpy.typing as npt
 from zoo import truth
 
 from benchmarks.lib import tuning
+from benchmarks.lib.framed import EVERYTHING, Aim, framed
 from benchmarks.lib.tables import markdown
 from weightkin import evasions
 from weightkin.anatomy import Anatomy, read_anatomy
@@ -175,13 +176,12 @@ def hide_and_compare(base: str, child: str, related: bool, rewrite: str) -> Hidd
     reference, model = _open(base), _open(child)
     try:
         if rewrite.startswith("framed"):
-            blocks = [0] if rewrite.endswith("block 0") else None
             hidden = framed(
                 model,
                 reference,
+                Aim(blocks=(0,)) if rewrite.endswith("block 0") else EVERYTHING,
                 rounds=FRAMING_ROUNDS,
                 with_rotation=rewrite != "framed",
-                blocks=blocks,
             )
         elif rewrite == TUNED:
             rewritten = apply_rewrite(model, evasions.change_all)
@@ -215,27 +215,6 @@ def apply_rewrite(model: Model, rewrite: Callable[..., Rewritten]) -> Model:
     arrays = {name: model.rows(name) for name in model.tensors}
     changed = rewrite(arrays, read_anatomy(model), np.random.default_rng(7))
     return model_from_arrays(changed.arrays, config={**model.config, **changed.config_changes})
-
-
-def framed(
-    innocent: Model,
-    reference: Model,
-    *,
-    rounds: int,
-    with_rotation: bool,
-    blocks: Collection[int] | None = None,
-) -> Model:
-    """An innocent model lined up with a reference, in memory."""
-    arrays = [{n: m.rows(n) for n in m.tensors} for m in (innocent, reference)]
-    changed = evasions.frame(
-        arrays[0],
-        read_anatomy(innocent),
-        arrays[1],
-        rounds=rounds,
-        with_rotation=with_rotation,
-        blocks=blocks,
-    )
-    return model_from_arrays(changed.arrays, config={**innocent.config, **changed.config_changes})
 
 
 def _permuted_and_rotated(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator) -> Rewritten:

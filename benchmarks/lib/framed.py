@@ -35,8 +35,9 @@ class Aim:
     blocks: tuple[int, ...] = ()
 
 
+EVERYTHING = Aim()
 AIMS = {
-    "everything": Aim(),
+    "everything": EVERYTHING,
     "gates": Aim(("mlp.gate",)),
     "gates and ups": Aim(("mlp.gate", "mlp.up")),
     "gates of one block": Aim(("mlp.gate",), (0,)),
@@ -44,7 +45,7 @@ AIMS = {
     "values and outputs": Aim(("attn.v", "attn.o")),
     "values of one block": Aim(("attn.v",), (0,)),
 }
-RELATIVES = {"cosine 0.9": 0.9, "cosine 0.7": 0.7, "half of a stranger": None}
+RELATIVES = {"cosine 0.9": 0.9, "cosine 0.7": 0.7, "half of an unrelated model": None}
 
 
 def drawn(shape: Shape, seed: int) -> Arrays:
@@ -87,23 +88,31 @@ def config_of(shape: Shape) -> dict[str, Any]:
 
 def relative(shape: Shape, seed: int, made: str) -> Arrays:
     """A child of the model of a seed."""
-    parent, stranger = drawn(shape, seed), drawn(shape, seed + 1000)
+    parent, unrelated = drawn(shape, seed), drawn(shape, seed + 1000)
     cosine = RELATIVES[made]
     own, other = (1.0, 1.0) if cosine is None else (cosine, float(np.sqrt(1 - cosine**2)))
     return {
-        name: x if x.ndim == 1 else (own * x + other * stranger[name]).astype(np.float32)
+        name: x if x.ndim == 1 else (own * x + other * unrelated[name]).astype(np.float32)
         for name, x in parent.items()
     }
 
 
-def framed(innocent: Model, reference: Model, aim: Aim) -> Model:
-    """A model lined up with another one."""
+def framed(
+    innocent: Model,
+    reference: Model,
+    aim: Aim = EVERYTHING,
+    *,
+    rounds: int = ROUNDS,
+    with_rotation: bool = True,
+) -> Model:
+    """A model lined up with a reference, in memory."""
     arrays = [{n: m.rows(n) for n in m.tensors} for m in (innocent, reference)]
     changed = frame(
         arrays[0],
         read_anatomy(innocent),
         arrays[1],
-        rounds=ROUNDS,
+        rounds=rounds,
+        with_rotation=with_rotation,
         views=aim.views,
         blocks=aim.blocks or None,
     )

@@ -42,7 +42,7 @@ def test_of_lower_rank_it_is_the_child_of_equal_rank_either(arrays, share, paren
     assert record.tested_share == dense.tested_share > 0.6
 
 
-def test_strangers_stored_as_factors_share_nothing(arrays):
+def test_unrelated_models_stored_as_factors_share_nothing(arrays):
     other = in_factors(base(np.random.default_rng(4)), 0.8)
     record = compare(model_from_arrays(arrays), model_from_arrays(other), seed=0)
     assert record.verdict == "no-evidence"

@@ -1,13 +1,11 @@
 """Claim: framed strangers are never dependent, and say why: aligned only."""
 
 import pytest
-from benchmarks.lib import claim
+from benchmarks.lib.framed import Aim, framed
 from zoo import truth
 
 from weightkin.api.compare import compare
 from weightkin.formats import open_model
-
-framed = claim("hiding").framed
 
 
 def _open(name):
@@ -29,5 +27,5 @@ def test_framed_strangers_are_aligned_only(zoo, base, stranger, with_rotation):
 
 def test_a_frame_aimed_at_one_block_is_aligned_only_too(zoo):
     reference = _open("llama-a")
-    frame = framed(_open("llama-b"), reference, rounds=8, with_rotation=True, blocks=[0])
+    frame = framed(_open("llama-b"), reference, rounds=8, with_rotation=True, aim=Aim(blocks=(0,)))
     assert compare(reference, frame).verdict == "aligned-only"

@@ -19,6 +19,7 @@ from weightkin.evidence.arranged import (
     can_be_turned,
     level_of,
     margin_of,
+    turned_tensors,
 )
 from weightkin.formats import model_from_arrays
 
@@ -72,7 +73,7 @@ def test_a_level_is_that_of_the_view_that_clones_and_splits_cannot_set():
 
 @pytest.mark.parametrize("made", ["gates", "gates and ups", "gates of one block"])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_a_framed_stranger_lines_up_and_is_not_dependent(made, seed):
+def test_a_framed_unrelated_model_lines_up_and_is_not_dependent(made, seed):
     config = config_of(SHAPE)
     reference = model_from_arrays(drawn(SHAPE, seed), config=config)
     innocent = model_from_arrays(drawn(SHAPE, seed + 100), config=config)
@@ -84,7 +85,7 @@ def test_a_framed_stranger_lines_up_and_is_not_dependent(made, seed):
     assert record.summary.sentence
 
 
-@pytest.mark.parametrize("made", ["cosine 0.9", "cosine 0.7", "half of a stranger"])
+@pytest.mark.parametrize("made", ["cosine 0.9", "cosine 0.7", "half of an unrelated model"])
 def test_a_relative_of_the_same_shape_is_above_what_framing_reaches(made):
     config = config_of(SHAPE)
     reference = model_from_arrays(drawn(SHAPE, 0), config=config)
@@ -98,16 +99,16 @@ def test_a_relative_of_the_same_shape_is_above_what_framing_reaches(made):
 def test_only_what_reads_a_stream_of_matrices_can_be_turned():
     model = model_from_arrays(drawn(SHAPE, 0), config=config_of(SHAPE))
     side = Side(model, read_anatomy(model))
-    assert all(can_be_turned(side, x) for x in side.axes("units"))
+    assert all(can_be_turned(x, turned_tensors(side)) for x in side.axes("units"))
     without = replace(side.anatomy, axes=tuple(side.axes("units")))
-    assert not any(can_be_turned(Side(model, without), x) for x in side.axes("units"))
+    assert not turned_tensors(Side(model, without))
     (stream,) = side.axes("residual")
     for place in stream.places:  # kernels: channels that are only reordered
         shape = model.tensors[place.tensor].shape
         if len(shape) == 2:
             info = replace(model.tensors[place.tensor], shape=(*shape, 3, 3))
             model.tensors[place.tensor] = info
-    assert not any(can_be_turned(side, x) for x in side.axes("units"))
+    assert not any(can_be_turned(x, turned_tensors(side)) for x in side.axes("units"))
 
 
 def test_one_rotation_serves_many_rows_less_than_few(rng):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks.lib import claim
+from benchmarks.lib.framed import framed
 from benchmarks.lib.null_models import CONFIG
 from zoo import truth
 
@@ -170,7 +171,7 @@ def test_strangers_stay_far_below_what_relatives_show(zoo, a, b):
 def test_framing_does_not_move_the_statistic(zoo, base, stranger):
     """What an aligner can choose, labels, rotation, signs, is what the statistic does not see."""
     reference, innocent = _side(base), _side(stranger)
-    frame = hiding.framed(innocent.model, reference.model, rounds=4, with_rotation=True)
+    frame = framed(innocent.model, reference.model, rounds=4, with_rotation=True)
     before, after = agreement(reference, innocent), agreement(reference, open_side(frame))
     assert after.statistic == pytest.approx(before.statistic, abs=1 / before.n_units)
     record = compare(reference.model, frame)

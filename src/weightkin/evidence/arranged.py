@@ -22,6 +22,7 @@ from weightkin.arrays import Floats
 
 # Views that neither clones nor splits of units can set: a unit has one row of each.
 HARD: dict[AxisKind, tuple[str, ...]] = {"units": ("mlp.gate", "mlp.up")}
+ASKED: tuple[AxisKind, ...] = ("units", "vo", "heads")
 LEAST_MARGIN = 1.15  # mean cosine over what arrangement reaches, from which it is excluded
 TURNED = 0.78  # of the sum of both turns, what they reach together on values
 
@@ -114,17 +115,41 @@ def margin_of(levels: Sequence[Level]) -> float:
     return max(0.0, float((means / reached).max()))
 
 
-def can_be_turned(side: Side, axis: Axis) -> bool:
-    """Whether the rows of an axis read or write a residual stream that a rotation leaves alone.
+def margin_on(side: Side, found: Sequence[tuple[Axis, Level | None]]) -> float | None:
+    """Margin of axes of one model; None unless a rotation could have turned every one of them.
+
+    Parameters
+    ----------
+    side : Side
+        The model.
+    found : sequence of (Axis, Level or None)
+        Axes with what they show; None where they are seen through what no rotation moves.
+
+    Returns
+    -------
+    float or None
+        That of `margin_of`. The residual width itself is not asked.
+    """
+    tensors = turned_tensors(side)
+    levels = [x for axis, x in found if x and axis.kind in ASKED and can_be_turned(axis, tensors)]
+    return margin_of(levels) if levels and len(levels) == len(found) else None
+
+
+def can_be_turned(axis: Axis, tensors: frozenset[str]) -> bool:
+    """Whether the rows of an axis stand in one of the tensors that a rotation turns."""
+    return any(place.tensor in tensors for place in axis.places)
+
+
+def turned_tensors(side: Side) -> frozenset[str]:
+    """Tensors that read or write a residual stream which a rotation may turn.
 
     Where most matrices of the stream are kernels, its channels go through elementwise functions or
     norms by groups, and can only be reordered.
     """
-    own = {place.tensor for place in axis.places}
+    found: set[str] = set()
     for stream in side.axes("residual"):
         tensors = {place.tensor for place in stream.places}
         sizes = [len(side.model.tensors[name].shape) for name in tensors]
-        n_kernels = sum(n > 2 for n in sizes)
-        if own & tensors and 2 * n_kernels <= sum(n > 1 for n in sizes):
-            return True
-    return False
+        if 2 * sum(n > 2 for n in sizes) <= sum(n > 1 for n in sizes):
+            found |= tensors
+    return frozenset(found)

@@ -11,7 +11,7 @@ import numpy as np
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
-from weightkin.evidence.arranged import can_be_turned, margin_of
+from weightkin.evidence.arranged import margin_on
 from weightkin.evidence.block_pairs import block_name
 from weightkin.evidence.coin_matches import SignMatch, SignPair, match_signs
 from weightkin.evidence.coins import unit_features
@@ -123,16 +123,10 @@ def run_signs(
         by_stack={stack: _of_stack(stack, by_kind) for stack in dict.fromkeys(_stacks(by_kind))},
         decided_by=decisive.kind,
         block_ratio=_median_ratio(decisive.shown) if plan.is_of_keys else 0.0,
-        margin=_margin(a, decisive.shown) if seen_through is None else None,
+        margin=margin_on(a, [(m.a, m.level) for m in decisive.shown]),
         has_views=decisive.kind in ("units", "qk"),
     )
     return stage, tuple(m for x in by_kind for m in x.shown)
-
-
-def _margin(a: Side, matches: Sequence[SignMatch]) -> float | None:
-    """Margin over arrangement, where every axis reads or writes a stream that can be turned."""
-    are_all = all(m.a.kind in ("units", "vo") and can_be_turned(a, m.a) for m in matches)
-    return margin_of([m.level for m in matches]) if are_all and matches else None
 
 
 def _median_ratio(matches: Iterable[SignMatch]) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.arrays import Floats, Ints
-from weightkin.evidence.arranged import Level, Seen, level_of
+from weightkin.evidence.arranged import ASKED, Level, Seen, level_of
 from weightkin.evidence.coins import coin_sets, joined, narrowed_views, unit_features, weights_of
 from weightkin.evidence.labels import Copies
 from weightkin.evidence.pairs import Views
@@ -41,7 +41,7 @@ class SignMatch:
     chance: Floats  # |cosine| of their best other partner
     agreement: Floats  # 1.0 where every view, matched alone and blind to signs, pairs them too
     score: Floats  # by which they were matched
-    level: Level  # how alike units are that found each other, of those that looked
+    level: Level | None  # how alike units are that found each other; of weights alone
     sets: tuple[Groups, Groups]  # which of them share a coin in a, in b
 
     @property
@@ -150,6 +150,7 @@ def match_signs(both: SignPair, axis_a: Axis, axis_b: Axis, run: Run) -> SignMat
     others[np.arange(len(units_a)), units_b] = -1.0
     alone = [(t[units_a].argmax(axis=1) == units_b) for t in blind]
     of_a, of_b = seen.of_a, seen.of_b
+    is_asked = both.through[0] is None and axis_a.kind in ASKED
     both.copies[0].look(axis_a, of_a)
     both.copies[1].look(axis_b, {r: x[:UNITS_OF_A] for r, x in of_b.items()})
     return SignMatch(
@@ -162,7 +163,7 @@ def match_signs(both: SignPair, axis_a: Axis, axis_b: Axis, run: Run) -> SignMat
         chance=others.max(axis=1, initial=-1.0),
         agreement=np.all(alone, axis=0).astype(np.float32),
         score=score[units_a, units_b],
-        level=_level(axis_a, axis_b, seen, units_a, units_b),
+        level=_level(axis_a, axis_b, seen, units_a, units_b) if is_asked else None,
         sets=(coin_sets(axis_a, of_a, units_a), coin_sets(axis_b, of_b, units_b)),
     )
 

@@ -98,7 +98,6 @@ def second_run(draw: Draw, stage: Stage, matches: Sequence[SignMatch] = ()) -> S
         log_evalue=mix_log_evalue(np.sum([x.grid for x in found], axis=0)),
         effect=pooled_effect(found),
         block_ratio=median_ratio(found),
-        margin=stage.margin,
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from weightkin.anatomy.positions import is_view
 from weightkin.anatomy.side import Side, tested_as
 from weightkin.anatomy.types import Axis, AxisKind
-from weightkin.evidence.arranged import can_be_turned, margin_of
+from weightkin.evidence.arranged import margin_on
 from weightkin.evidence.block_pairs import BlockMap, block_name, pair_axes
 from weightkin.evidence.clones import without_rows
 from weightkin.evidence.effects import have_views
@@ -59,9 +59,7 @@ class Stage:
     by_stack: dict[str, float] = field(default_factory=dict)  # log e-value of each stack alone
     block_ratio: float = 0.0  # effect ratio of the median block
     decided_by: str = ""  # kind of axis behind the effect, where a stage tests several
-    margin: float | None = (
-        None  # over arrangement (`evidence.arranged`); None where it is not asked
-    )
+    margin: float | None = None  # over arrangement (`evidence.arranged`), where that is asked
     has_views: bool = False  # whether units were seen on two views, which may agree
     confirmed: Confirmed = ""
     second: Effect | None = None  # effect on the second run of units
@@ -249,11 +247,10 @@ def _margin(tester: PairTester, tested: Sequence[Tested]) -> float | None:
 
     Axes that come from a graph are not asked: what rests on them alone is unconfirmed anyway.
     """
-    named = [t for t in tested if not any(map(is_view, t.a.places))]
-    are_turned = bool(named) and all(can_be_turned(tester.a, t.a) for t in named)
-    if tester.frames is not None or not are_turned or tested[0].a.kind == "residual":
+    if tester.frames is not None:
         return None
-    return margin_of([t.evidence.level for t in named if t.evidence.level])
+    named = [t for t in tested if not any(map(is_view, t.a.places))]
+    return margin_on(tester.a, [(t.a, t.evidence.level) for t in named])
 
 
 def refused(tester: PairTester, kind: AxisKind) -> Stage:

@@ -44,7 +44,7 @@ class Stored:
 
     def rows(self, storage: Storage, rows: Index) -> Rows:
         """Rows as they are stored."""
-        return _exact(stored_rows(storage, self.name, rows, self.width))
+        return exact(stored_rows(storage, self.name, rows, self.width))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Product:
         else:
             left = stored_rows(storage, self.left, rows, self.rank)
             right = stored_whole(storage, self.right, (self.rank, self.width))
-        return summed(_exact(left), _exact(right))
+        return summed(exact(left), exact(right))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class Changed:
             total = weight + self.scaling * self.delta.rows(storage, rows)
             if self.magnitude:
                 length = stored_rows(storage, self.magnitude, rows, 1)
-                total *= _exact(length) / np.sqrt((total**2).sum(axis=1, keepdims=True))
+                total *= exact(length) / np.sqrt((total**2).sum(axis=1, keepdims=True))
             return np.asarray(total.astype(self.dtype))
 
 
@@ -142,11 +142,11 @@ class Scaled:
     def rows(self, storage: Storage, rows: Index) -> npt.NDArray[Any]:
         """Rows of the product."""
         width = math.prod(self.shape[1:])
-        weight = _exact(stored_rows(storage, self.name, rows, width))
+        weight = exact(stored_rows(storage, self.name, rows, width))
         by = stored_rows(storage, self.factors, rows, 1) if self.is_by_row else None
         by = stored_whole(storage, self.factors, (1, width)) if by is None else by
         with np.errstate(all="ignore"):
-            return np.asarray((weight * _exact(by)).astype(self.dtype))
+            return np.asarray((weight * exact(by)).astype(self.dtype))
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,8 @@ def summed(left: Rows, right: Rows) -> Rows:
     return total
 
 
-def _exact(values: npt.NDArray[Any]) -> Rows:
+def exact(values: npt.NDArray[Any]) -> Rows:
+    """Stored values as numbers in double precision."""
     return to_float32(values).astype(np.float64)
 
 

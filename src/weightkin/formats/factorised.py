@@ -2,7 +2,7 @@
 
 A module of attention or of an MLP that the catalogue knows by its last word (``q_proj``, ``fc1``,
 ``query``) has one matrix. Where two stand in its place, below it (``q_proj.0``, ``q_proj.1``) or
-beside it (``q_u_proj``, ``fc1_a``), and their shapes can be multiplied, what counts is the product;
+beside it (``q_u_proj``, ``fc1_u``), and their shapes can be multiplied, what counts is the product;
 a vector of the rank between them scales its terms. Shapes say which factor comes first; for square
 ones those of other modules with factors of the same names do. What nothing tells stays as stored.
 """
@@ -19,9 +19,8 @@ import numpy as np
 
 from weightkin.catalogue.entry import TensorPart
 from weightkin.catalogue.table import entries
-from weightkin.formats.adapter_deltas import summed
+from weightkin.formats.adapter_deltas import exact, summed
 from weightkin.formats.computed import Floats, Index, Recipe, stored_rows, stored_whole
-from weightkin.formats.dtypes import to_float32
 from weightkin.formats.model import Storage, TensorInfo
 
 MAX_RANK = 1 << 14
@@ -37,7 +36,7 @@ _OUTER = ("u", "left")  # names of the factor that has the outputs
 
 @dataclass(frozen=True, slots=True)
 class Factors:
-    """``left @ right``, each of them stored straight or with rows and columns exchanged."""
+    """``left @ right``, the right one stored straight or with rows and columns exchanged."""
 
     shape: tuple[int, int]
     rank: int
@@ -48,14 +47,13 @@ class Factors:
 
     def rows(self, storage: Storage, rows: Index) -> Floats:
         """Rows of the product as float32, summed in one order on every machine."""
-        left = to_float32(stored_rows(storage, self.left, rows, self.rank)).astype(np.float64)
+        left = exact(stored_rows(storage, self.left, rows, self.rank))
         size = (self.rank, self.shape[1])
         stored = stored_whole(storage, self.right, size[::-1] if self.is_right_turned else size)
-        right = to_float32(stored.T if self.is_right_turned else stored).astype(np.float64)
+        right = exact(stored.T if self.is_right_turned else stored)
         with np.errstate(all="ignore"):
             if self.scales:
-                by = to_float32(stored_whole(storage, self.scales, (self.rank,)))
-                left = left * by.astype(np.float64)
+                left = left * exact(stored_whole(storage, self.scales, (self.rank,)))
             return summed(left, right).astype(np.float32)
 
 
