@@ -12,6 +12,29 @@ from weightkin.anatomy.translate import components_of
 from weightkin.formats.model import TensorInfo
 
 
+def shapes_as_read(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """Return shapes of a file under the names that reading gives its tensors.
+
+    Parameters
+    ----------
+    shapes : mapping of str to tuple of int
+        By the names of the file.
+
+    Returns
+    -------
+    dict
+        As they were where reading takes the file for several parts.
+    """
+    parts = components_of(_infos(shapes))
+    if len(parts) != 1:
+        return dict(shapes)
+    return {name: tuple(info.shape) for name, info in parts[0].tensors.items()}
+
+
+def _infos(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, TensorInfo]:
+    return {x: TensorInfo(x, "F32", own, 4 * math.prod(own)) for x, own in shapes.items()}
+
+
 def as_read(traced: Traced) -> Traced:
     """Return a traced file under the names that reading gives its tensors.
 
@@ -26,8 +49,7 @@ def as_read(traced: Traced) -> Traced:
         As it was where reading takes the file for several parts, or a tensor apart.
     """
     shapes = traced.shapes
-    infos = {x: TensorInfo(x, "F32", own, 4 * math.prod(own)) for x, own in shapes.items()}
-    parts = components_of(infos)
+    parts = components_of(_infos(shapes))
     if len(parts) != 1 or any(home.spans for home in parts[0].homes.values()):
         return traced
     names = {home.tensor: new for new, home in parts[0].homes.items()}

@@ -6,7 +6,7 @@ import functools
 import inspect
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,15 +59,15 @@ def real_values(name: str) -> dict[str, Any]:
     return defaults | {k: _tuples(v) for k, v in given().get(name, {}).get("real", {}).items()}
 
 
-def build(name: str, which: int | None) -> torch.nn.Module:
-    """Build one class: tiny (0, 1), or at real size on the meta device (None)."""
+def build(name: str, which: int | None, apart: Sequence[Apart] = APART) -> torch.nn.Module:
+    """Build one class: tiny (0, 1; the first way to be small that runs), or at real size (None)."""
     cls = getattr(diffusers, name)
     real = real_values(name)
     if which is None:
         with torch.device("meta"):
             return _built(cls, real)
     fields = {k: _tuples(v) for k, v in given().get(name, {}).get("set", {}).items()}
-    tries = (lambda x=x: _set(_built(cls, _tiny(name, real, which, x)), fields) for x in APART)
+    tries = (lambda x=x: _set(_built(cls, _tiny(name, real, which, x)), fields) for x in apart)
     return first_that_runs(tries)
 
 

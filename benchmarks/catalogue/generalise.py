@@ -7,12 +7,12 @@ else is tied or fixed. Two labels taken for one are a smaller group, which is st
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
 from benchmarks.catalogue.facts import component_keys, groups_of, level_keys
-from benchmarks.catalogue.patterns import Kinds
+from benchmarks.catalogue.patterns import Kinds, Words
 from benchmarks.catalogue.shapes import Path, Traced, Trees, leaves
 from benchmarks.catalogue.slots import (
     Fixed,
@@ -48,6 +48,7 @@ def generalise(
     defaults: Mapping[str, Any] | None = None,
     are_members: bool = False,
     kinds: Kinds | None = None,
+    fixed: Set[Words] = frozenset(),
 ) -> TracedEntry:
     """Return the entry of a class.
 
@@ -65,6 +66,8 @@ def generalise(
         Whether the instances are models as they are published.
     kinds : list of mapping, optional
         For each instance the blocks that are told apart by kinds.
+    fixed : set of tuple of str, optional
+        What patterns begin with before lists that have the same members in every model.
 
     Returns
     -------
@@ -72,7 +75,7 @@ def generalise(
         Whether it is right for the instances themselves, `problems_of` says.
     """
     trees = [Trees(traced) for traced in instances]
-    seen = seen_in(instances, trees, are_members=are_members, kinds=kinds)
+    seen = seen_in(instances, trees, are_members=are_members, kinds=kinds, fixed=fixed)
     built = {slot: built_as(occurrences, trees) for slot, occurrences in seen.items()}
     parts = parts_of(seen, built)
     owner = {slot: i for i, part in enumerate(parts) for slot in part.slots}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,44 +12,18 @@ import torch
 
 from benchmarks.catalogue.as_read import as_read
 from benchmarks.catalogue.bench import Bench
-from benchmarks.catalogue.generalise import generalise
+from benchmarks.catalogue.choice import entries_of
 from benchmarks.catalogue.in_file import as_in_file, in_file
 from benchmarks.catalogue.moves import label_moves
-from benchmarks.catalogue.patterns import kinds_of
 from benchmarks.catalogue.problems import problems_of
 from benchmarks.catalogue.prove import prove, proven_labels
+from benchmarks.catalogue.recipe import Recipe, Tiny
 from benchmarks.catalogue.running import hidden_outputs
 from benchmarks.catalogue.shapes import Traced
 from benchmarks.catalogue.starts import labels_from_starts
 from benchmarks.catalogue.through import proven_through
 from benchmarks.catalogue.trace import trace
-from weightkin.anatomy.traced.axes import reach, traced_axes
-from weightkin.anatomy.traced.instance import instantiate
-from weightkin.anatomy.traced.matching import matched
 from weightkin.catalogue.traced import TracedEntry
-
-GAIN, MAX_LOSS = 1.2, 0.01  # in labels, and in their share: where kinds of blocks are told apart
-
-
-@dataclass(frozen=True)
-class Tiny:
-    """A tiny instance ready to run."""
-
-    module: torch.nn.Module
-    inputs: Mapping[str, Any]
-    config: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a class is built: ``build(which, seed)``, ``which`` below the number of instances."""
-
-    name: str  # as ``library.Class``
-    model_types: tuple[str, ...]
-    build: Callable[[int, int], Tiny]
-    defaults: Mapping[str, Any] = field(default_factory=dict)
-    n_instances: int = 2
-    are_members: bool = False  # models as they are published
 
 
 @dataclass(frozen=True)
@@ -76,75 +51,45 @@ def made(recipe: Recipe) -> Made:
     Made
         Without an entry where it would claim too much, or a relabelling by it changes outputs.
     """
-    instances, benches = list[Traced](), list[Bench]()
-    opaque, fixed = set[str](), list[str]()
-    for which in range(recipe.n_instances):
-        traced, bench, unknown, broken = _traced(recipe, which)
-        instances.append(traced)
-        benches.append(bench)
-        opaque |= set(unknown)
-        fixed += broken
-    pairs = list(zip(instances, benches, strict=True))
+    tinies = [partial(recipe.build, which) for which in range(recipe.n_instances)]
+    own = [_traced(build, which) for which, build in enumerate(tinies)]
+    alike = _alike(recipe)
+    found = _best(recipe, [*own, alike], has_alike=True) if alike else Made(None)
+    if found.entry is None:
+        found = _best(recipe, own)
+    return found
+
+
+@dataclass(frozen=True)
+class _Own:
+    """One instance with the labels that running it proves."""
+
+    traced: Traced
+    bench: Bench
+    opaque: Sequence[str]
+    broken: Sequence[str]
+
+
+def _alike(recipe: Recipe) -> _Own | None:
+    """The instance with all widths alike, None where it cannot be built or run."""
+    if recipe.build_alike is None:
+        return None
+    try:
+        return _traced(recipe.build_alike, 0)
+    except Exception:  # whatever the library raises: not every class can have it
+        return None
+
+
+def _best(recipe: Recipe, own: Sequence[_Own], *, has_alike: bool = False) -> Made:
+    """The best entry of a class that running all its instances proves."""
     found = Made(None, "no instance")
-    for entry in entries_of(recipe, instances):
-        found = _proven(entry, pairs, fixed)
+    broken = [line for x in own for line in x.broken]
+    pairs = [(x.traced, x.bench) for x in own]
+    for entry in entries_of(recipe, [x.traced for x in own], has_alike=has_alike):
+        found = _proven(entry, pairs, broken)
         if found.entry is not None:
             break
-    return replace(found, opaque=tuple(sorted(opaque)))
-
-
-def entries_of(recipe: Recipe, instances: Sequence[Traced]) -> list[TracedEntry]:
-    """Entries of a class, the best first: with its blocks told apart by kinds where that is more.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        The class.
-    instances : sequence of Traced
-        Its instances.
-
-    Returns
-    -------
-    list of TracedEntry
-        The last one takes all members of a list for one kind; those before it are right for all
-        instances, where they give more labels that reach as much.
-    """
-    matrices = [[(x, len(t.shapes[x])) for x in t.labels.dims] for t in instances]
-    plain, *others = [
-        generalise(
-            (recipe.name,),
-            instances,
-            model_types=recipe.model_types,
-            defaults=recipe.defaults,
-            are_members=recipe.are_members,
-            kinds=kinds,
-        )
-        for kinds in (None, *kinds_of(matrices))
-    ]
-    if not others:
-        return [plain]
-    n_labels, reached = _worth(plain, instances)
-    worth = [(_worth(entry, instances), i) for i, entry in enumerate(others)]
-    better = [
-        others[i]
-        for (n, share), i in sorted(worth, reverse=True)
-        if n > GAIN * n_labels and share > reached - MAX_LOSS
-    ]
-    return [*better, plain]
-
-
-def _worth(entry: TracedEntry, instances: Sequence[Traced]) -> tuple[int, float]:
-    """Number of labels on axes of all instances, and the mean share on them; 0 where wrong."""
-    n_labels, shares = 0, 0.0
-    for traced in instances:
-        if problems_of(entry, traced):
-            return 0, 0.0
-        shapes = {name: traced.shapes[name] for name in traced.labels.dims}
-        known, _ = matched(entry, shapes)
-        axes = traced_axes(entry, instantiate(entry, known, shapes, traced.config), known, shapes)
-        n_labels += len({axis.labels for axis in axes})
-        shares += reach(axes, traced.shapes)
-    return n_labels, shares / len(instances)
+    return replace(found, opaque=tuple(sorted({name for x in own for name in x.opaque})))
 
 
 def _proven(
@@ -154,12 +99,12 @@ def _proven(
     wrong = [line for traced, _ in pairs for line in problems_of(entry, traced)]
     if wrong:
         return Made(None, f"claims too much: {wrong[0]}", fixed=tuple(sorted({*broken})))
-    fixed = set(broken)
-    outcomes = [proven_through(entry, t, b) for t, b in pairs]
+    fixed, shown = set(broken), set[int]()
+    outcomes = [proven_through(entry, t, b, shown) for t, b in pairs]
     while unproven := frozenset[int]().union(*(x.unproven for x in outcomes)):
         entry = _without(entry, unproven)
         fixed |= {entry.components[i].name for i in unproven}
-        outcomes = [proven_through(entry, t, b) for t, b in pairs]
+        outcomes = [proven_through(entry, t, b, shown) for t, b in pairs]
     shares, n_axes = tuple(x.share for x in outcomes), tuple(x.n_axes for x in outcomes)
     found = Made(entry, "", shares, n_axes, tuple(sorted(fixed)))
     wrong = [label for outcome in outcomes for label in outcome.broken]
@@ -177,9 +122,9 @@ def _without(entry: TracedEntry, components: Collection[int]) -> TracedEntry:
     return replace(entry, components=own)
 
 
-def _traced(recipe: Recipe, which: int) -> tuple[Traced, Bench, Sequence[str], list[str]]:
-    """One instance with the labels that running it proves."""
-    tiny, other = recipe.build(which, 0), recipe.build(which, 1)
+def _traced(build: Callable[[int], Tiny], which: int) -> _Own:
+    """An instance as the library builds it; ``which`` seeds the relabellings of its proof."""
+    tiny, other = build(0), build(1)
     free = hidden_outputs(tiny.module, tiny.inputs)
     found = trace(tiny.module, tiny.inputs, free=free)
     graph, labels = labels_from_starts(found.graph, _arrays(tiny.module), _arrays(other.module))
@@ -208,7 +153,7 @@ def _traced(recipe: Recipe, which: int) -> tuple[Traced, Bench, Sequence[str], l
         buffers=frozenset(x for x, _ in tiny.module.named_buffers() if x not in dims),
     )
     traced = as_read(as_in_file(traced, in_file(tiny.module)))
-    return traced, bench, list(found.opaque), broken
+    return _Own(traced, bench, list(found.opaque), broken)
 
 
 def _has(dims: Any, number: int) -> bool:

@@ -2,13 +2,15 @@
 
 ``layers.3.mlp.0.weight`` becomes ``layers.#.mlp.0.weight`` where the list ``layers`` is longer in
 one instance than in the other, while ``mlp`` has the same members everywhere, which differ. Where
-members of a list are told apart by kinds, it is ``layers.#1.mlp.0.weight``.
+members of a list are told apart by kinds, it is ``layers.#1.mlp.0.weight``. A list that is the same
+in every model of the class is no list but names: of a bottleneck's three kernels, ``layer.1`` has
+its own labels along both sides.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import TypeAlias
 
 from weightkin.catalogue.traced import is_number
@@ -23,6 +25,7 @@ def patterns_of(
     *,
     are_members: bool = False,
     kinds: Kinds | None = None,
+    fixed: Set[Words] = frozenset(),
 ) -> list[dict[str, tuple[str, tuple[int, ...]]]]:
     """Return the pattern and the numbers of every name of every instance.
 
@@ -35,6 +38,8 @@ def patterns_of(
         say: then lists that are the same in all of them are the same in every model.
     kinds : list of mapping, optional
         For each instance the blocks that are told apart by kinds.
+    fixed : set of tuple of str, optional
+        What patterns begin with before lists whose members are told by name.
 
     Returns
     -------
@@ -45,9 +50,50 @@ def patterns_of(
     told = kinds or [{}] * len(own)
     literal = _literal(own, told, are_members=are_members)
     return [
-        {".".join(words): _pattern(words, literal, of_kind) for words in names}
+        {".".join(words): _pattern(words, literal, of_kind, fixed) for words in names}
         for names, of_kind in zip(own, told, strict=True)
     ]
+
+
+def fixed_lists(instances: Sequence[Iterable[str]], real: Iterable[str]) -> set[Words]:
+    """Return what patterns begin with before lists that have the same members in every model.
+
+    Parameters
+    ----------
+    instances : sequence of iterables of str
+        Names of the tensors of each tiny instance, which differ in all depths that a config states.
+    real : iterable of str
+        Those of the class as it is without any settings.
+
+    Returns
+    -------
+    set of tuple of str
+        Empty where no list of several members is in all of them, and the same.
+    """
+    own = [[tuple(name.split(".")) for name in names] for names in (*instances, real)]
+    literal = _literal(own[:-1], [{}] * (len(own) - 1), are_members=False)
+    found = set[Words]()
+    while True:
+        lists: dict[Words, dict[tuple[int, Words], set[str]]] = defaultdict(
+            lambda: defaultdict(set)
+        )
+        for k, names in enumerate(own):
+            for words in names:
+                pattern = _pattern(words, literal, {}, found)[0].split(".")
+                for i, word in enumerate(pattern):
+                    if is_number(word):
+                        lists[tuple(pattern[:i])][k, words[:i]].add(words[i])
+        same = [
+            where
+            for where, members in lists.items()
+            if len({k for k, _ in members}) == len(own)
+            and len({frozenset(x) for x in members.values()}) == 1
+            and all(len(x) > 1 for x in members.values())
+        ]
+        if not same:
+            return found
+        depth = min(sum(map(is_number, where)) for where in same)  # the outermost lists first
+        found |= {where for where in same if sum(map(is_number, where)) == depth}
 
 
 def kinds_of(instances: Sequence[Iterable[tuple[str, int]]]) -> Iterator[Kinds]:
@@ -88,12 +134,12 @@ def all_numbers(words: Words, kinds: Mapping[Words, int]) -> Words:
 
 
 def _pattern(
-    words: Words, literal: set[Words], kinds: Mapping[Words, int]
+    words: Words, literal: Set[Words], kinds: Mapping[Words, int], fixed: Set[Words]
 ) -> tuple[str, tuple[int, ...]]:
     general = all_numbers(words, kinds)
-    found, numbers = [], []
+    found, numbers = list[str](), list[int]()
     for i, word in enumerate(words):
-        if is_number(general[i]) and general[:i] not in literal:
+        if is_number(general[i]) and general[:i] not in literal and tuple(found) not in fixed:
             numbers.append(int(word))
             found.append(general[i])
         else:

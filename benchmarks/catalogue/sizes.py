@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Key = tuple[object, ...]
-Apart = Literal["all", "widths", "nothing", "eighths", "quarters"]
+Apart = Literal["all", "widths", "nothing", "eighths", "quarters", "one"]
 APART: tuple[Apart, ...] = (  # what is told apart, in the order in which it is tried
     "all",
     "widths",  # heads are not
@@ -22,7 +22,12 @@ APART: tuple[Apart, ...] = (  # what is told apart, in the order in which it is 
     "eighths",  # nothing: all widths are scaled alike, numbers of heads stay
     "quarters",
 )
-SCALES: dict[Apart, tuple[int, int]] = {"eighths": (2, 4), "quarters": (4, 6)}  # sixteenths
+SCALES: dict[Apart, tuple[int, int]] = {  # sixteenths
+    "eighths": (2, 4),
+    "quarters": (4, 6),
+    "one": (0, 0),  # of the default width: all are `ONE_WIDTH`
+}
+ONE_WIDTH = 192  # a multiple of most numbers of heads and groups
 DEPTHS = (2, 3)
 HEADS = (4, 8)
 LABELS = (7, 11)
@@ -122,8 +127,10 @@ def multiple_of(value: int, which: int) -> int:
 
 
 def scaled(value: int, apart: Apart, which: int) -> int:
-    """A width where all are scaled alike; small ones count something else."""
-    return value * SCALES[apart][which] // 16 if value >= 12 else value
+    """A width where all are scaled alike, or one; small ones count something else."""
+    if value < 12:
+        return value
+    return ONE_WIDTH if apart == "one" else value * SCALES[apart][which] // 16
 
 
 def _target(value: int, which: int) -> int:

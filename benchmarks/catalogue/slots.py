@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
-from benchmarks.catalogue.patterns import Kinds, patterns_of
+from benchmarks.catalogue.patterns import Kinds, Words, patterns_of
 from benchmarks.catalogue.shapes import ONE, Path, Traced, Trees, leaves, outline
 from weightkin.anatomy.graph.labels import Dim
 from weightkin.catalogue.traced import is_number
@@ -45,11 +45,12 @@ def seen_in(
     *,
     are_members: bool = False,
     kinds: Kinds | None = None,
+    fixed: Set[Words] = frozenset(),
 ) -> dict[tuple[str, int, int], list[Seen]]:
     """All dimensions by pattern, rank and number of the dimension, in order of first use."""
     found: dict[tuple[str, int, int], list[Seen]] = {}
     every = [list(traced.labels.dims) for traced in instances]
-    named = patterns_of(every, are_members=are_members, kinds=kinds)
+    named = patterns_of(every, are_members=are_members, kinds=kinds, fixed=fixed)
     for k, names in enumerate(named):
         members = _members(names)
         for name, dims in trees[k].dims.items():

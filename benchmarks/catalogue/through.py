@@ -32,7 +32,9 @@ class Outcome:
     share: float  # of all parameters that stand on axes
 
 
-def proven_through(entry: TracedEntry, traced: Traced, bench: Bench) -> Outcome:
+def proven_through(
+    entry: TracedEntry, traced: Traced, bench: Bench, shown: set[int] | None = None
+) -> Outcome:
     """Relabel a running instance by every axis that its entry gives.
 
     Parameters
@@ -44,6 +46,9 @@ def proven_through(entry: TracedEntry, traced: Traced, bench: Bench) -> Outcome:
         not know; a relabelling has to move those too.
     bench : Bench
         The instance, ready to run.
+    shown : set of int, optional
+        Components of which some instance has shown that a part of their relabelling changes
+        outputs: what is shown here is added, and not shown again.
 
     Returns
     -------
@@ -69,8 +74,17 @@ def proven_through(entry: TracedEntry, traced: Traced, bench: Bench) -> Outcome:
         proofs = prove(bench, moves)
         broken += sorted(name for name, x in proofs.items() if x.state == "broken") or ["together"]
     one_each = {(axis.stack, axis.name): name for name, axis in axes.items() if name in moves}
-    without = {x for x in one_each.values() if not broken and not _has_effect(bench, moves[x])}
     own = {f"{x.stack}.{x.block}.{x.name}": x for x in named_labels(entry, instance, known)}
+    shown = set() if shown is None else shown
+    without = set[str]()
+    for name in one_each.values() if not broken else ():
+        components = {key[0] for atom, key in instance.keys.items() if atom in own[name].atoms}
+        if components <= shown:
+            continue
+        if _has_effect(bench, moves[name]):
+            shown |= components
+        else:
+            without.add(name)
     missing = [own[name].atoms for name in without | (axes.keys() - moves.keys())]
     unproven = {key[0] for atom, key in instance.keys.items() if any(atom in x for x in missing)}
     return Outcome(

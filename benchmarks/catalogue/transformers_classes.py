@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -91,7 +92,9 @@ def real_config(kind: str, name: str) -> PretrainedConfig:
     return config
 
 
-def build(kind: str, name: str, which: int | None) -> torch.nn.Module:
+def build(
+    kind: str, name: str, which: int | None, apart: Sequence[Apart] = APART
+) -> torch.nn.Module:
     """Build one class: tiny, or at real size on the meta device.
 
     Parameters
@@ -100,6 +103,8 @@ def build(kind: str, name: str, which: int | None) -> torch.nn.Module:
         Model type and class.
     which : int or None
         0 or 1 for the tiny instances, None for real size.
+    apart : sequence of str
+        What is told apart; the first that runs.
 
     Returns
     -------
@@ -112,7 +117,7 @@ def build(kind: str, name: str, which: int | None) -> torch.nn.Module:
         with torch.device("meta"):
             return _built(cls, default)
     head = next(own for own, found in names()[kind] if found == name)
-    tries = (lambda x=x: _built(cls, tiny_instance(default, which, x, head)) for x in APART)
+    tries = (lambda x=x: _built(cls, tiny_instance(default, which, x, head)) for x in apart)
     return first_that_runs(tries)
 
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import torch
 
 from benchmarks.catalogue.example_inputs import run
-from benchmarks.catalogue.make import Recipe, Tiny
+from benchmarks.catalogue.recipe import Recipe, Tiny
 from benchmarks.catalogue.sizes import LABELS
 from benchmarks.catalogue.vision_operators import declare_operators, let_nms_run
 from benchmarks.catalogue.vision_smaller import shallow, smaller

@@ -9,6 +9,7 @@ import os
 import signal
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
 from importlib.metadata import version
@@ -16,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-LIMIT = 90  # seconds of computing for one class
+LIMIT = 180  # seconds of computing for one class
 VISION = Path(__file__).with_name("vision.txt")
 
 
@@ -97,7 +98,8 @@ def recipe_of(name: str) -> Any:
     from benchmarks.catalogue import diffusers_classes, transformers_classes, vision_classes
     from benchmarks.catalogue.classes import example_inputs
     from benchmarks.catalogue.idle import with_idle_parts
-    from benchmarks.catalogue.make import Recipe, Tiny
+    from benchmarks.catalogue.recipe import Recipe, Tiny
+    from benchmarks.catalogue.sizes import APART, Apart
     from benchmarks.catalogue.variants import VALUES
 
     if isinstance(own, vision_classes.VisionClass):
@@ -106,15 +108,15 @@ def recipe_of(name: str) -> Any:
         return _by_hand(own)
     is_transformers = own.library == "transformers"
 
-    def build(which: int, seed: int) -> Tiny:
+    def build(which: int, seed: int, apart: Sequence[Apart] = APART) -> Tiny:
         torch.manual_seed(seed)
         if is_transformers:
-            module = transformers_classes.build(own.kind, own.name, which).float()
+            module = transformers_classes.build(own.kind, own.name, which, apart).float()
             config = module.config.to_dict()  # type: ignore[operator, union-attr]
             torch.manual_seed(1)
             return Tiny(module, with_idle_parts(module, example_inputs(module)), config)
         else:
-            module = diffusers_classes.build(own.name, which).float()
+            module = diffusers_classes.build(own.name, which, apart).float()
             config = dict(module.config)  # type: ignore[call-overload]
         torch.manual_seed(1)
         return Tiny(module, example_inputs(module), config)
@@ -124,7 +126,25 @@ def recipe_of(name: str) -> Any:
     else:
         defaults = diffusers_classes.real_values(own.name)
     kinds = (own.kind,) if is_transformers else ()
-    return Recipe(f"{own.library}.{own.name}", kinds, build, defaults)
+    return Recipe(
+        f"{own.library}.{own.name}",
+        kinds,
+        build,
+        defaults,
+        published=lambda: _as_published(own),
+        build_alike=lambda seed: build(0, seed, ("one",)),
+    )
+
+
+def _as_published(own: Any) -> Any:
+    """Shapes and config of a class at real size, as a reader sees them."""
+    from benchmarks.catalogue.as_read import shapes_as_read
+    from benchmarks.catalogue.classes import real
+    from benchmarks.catalogue.saved import empty_model
+
+    model = empty_model(real(own))
+    shapes = {name: info.shape for name, info in model.tensors.items()}
+    return shapes_as_read(shapes), model.config
 
 
 def _by_hand(own: Any) -> Any:
@@ -133,7 +153,7 @@ def _by_hand(own: Any) -> Any:
     import torch
 
     from benchmarks.catalogue import diffusers_classes
-    from benchmarks.catalogue.make import Recipe, Tiny
+    from benchmarks.catalogue.recipe import Recipe, Tiny
     from benchmarks.catalogue.variants import VALUES, inputs_of
 
     defaults = diffusers_classes.real_values(own.name)

@@ -9,8 +9,8 @@ pytest.importorskip("diffusers")
 
 from benchmarks.catalogue import diffusers_classes  # noqa: E402 (only where torch is there)
 from benchmarks.catalogue.example_inputs import working_inputs  # noqa: E402
-from benchmarks.catalogue.make import Recipe, Tiny  # noqa: E402
 from benchmarks.catalogue.make import made as entry_made  # noqa: E402
+from benchmarks.catalogue.recipe import Recipe, Tiny  # noqa: E402
 from benchmarks.catalogue.short import made  # noqa: E402
 
 

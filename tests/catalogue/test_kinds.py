@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from benchmarks.catalogue.make import Recipe, Tiny, entries_of, made
+from benchmarks.catalogue.choice import entries_of
+from benchmarks.catalogue.make import made
 from benchmarks.catalogue.patterns import kinds_of
 from benchmarks.catalogue.problems import problems_of
+from benchmarks.catalogue.recipe import Recipe, Tiny
 from benchmarks.catalogue.shapes import Traced
 from benchmarks.catalogue.weights import child_of, randomise
 from safetensors.torch import save_file

@@ -6,11 +6,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 
-from weightkin.anatomy.positions import without_own_views
-from weightkin.anatomy.types import Anatomy, Axis, AxisKind
+from weightkin.anatomy.positions import is_view, without_own_views
+from weightkin.anatomy.types import Anatomy, Axis, AxisKind, Place
 from weightkin.formats import Model
 
 MAX_EXPERTS = 4  # of a block whose units are sampled
+STREAM_VIEWS = ("embed", "unembed", "position", "position_grid")  # roles along the residual width
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,13 @@ def tested_as(axis: Axis) -> AxisKind:
     A loss that compares what blocks hand on copies their order, as it does with that width.
     """
     return "residual" if axis.kind == "units" and axis.block < 0 else axis.kind
+
+
+def tested_places(axis: Axis) -> list[Place]:
+    """Places of an axis that a test may rest on: of what is tested as a stream, only its views."""
+    if tested_as(axis) != "residual":
+        return list(axis.places)
+    return [place for place in axis.places if is_view(place) or place.role in STREAM_VIEWS]
 
 
 def tested_axes(anatomy: Anatomy) -> list[Axis]:

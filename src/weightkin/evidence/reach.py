@@ -8,12 +8,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from weightkin.anatomy.positions import is_view
-from weightkin.anatomy.side import Side, tested_as
+from weightkin.anatomy.side import Side, tested_as, tested_places
 from weightkin.anatomy.types import Anatomy, Axis, AxisKind
 from weightkin.evidence.ladder import LADDER, StagesRun
 from weightkin.evidence.pairs import LOG10, ViewTest
-from weightkin.evidence.sample import VIEW_ROLES
 from weightkin.evidence.stacks import OTHER_STACKS as OTHER
 from weightkin.evidence.stacks import OtherStacks
 from weightkin.evidence.stage import Stage, Tested
@@ -161,7 +159,5 @@ def _reached(
 
 
 def _pieces(axis: Axis) -> Iterator[tuple[str, _Piece]]:
-    for place in axis.places:
-        is_stream = tested_as(axis) == "residual"
-        if not is_stream or is_view(place) or place.role in VIEW_ROLES["residual"]:
-            yield place.tensor, (place.dim, place.start, place.size, place.index)
+    for place in tested_places(axis):
+        yield place.tensor, (place.dim, place.start, place.size, place.index)

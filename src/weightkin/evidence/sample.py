@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from weightkin.anatomy.positions import is_view
-from weightkin.anatomy.side import tested_axes
+from weightkin.anatomy.side import STREAM_VIEWS, tested_axes
 from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.arrays import Floats
 from weightkin.evidence.plan import MAX_UNITS, MIN_UNITS, SHARES, Plan, Run
@@ -34,7 +34,7 @@ VIEW_ROLES = {
     "vo": ("attn.v", "attn.o"),
     "heads": ("attn.o",),
     "qk": ("attn.q", "attn.k"),
-    "residual": ("embed", "unembed", "position", "position_grid"),
+    "residual": STREAM_VIEWS,
 }
 
 
