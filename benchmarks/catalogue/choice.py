@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any
 
 from benchmarks.catalogue.generalise import generalise
@@ -10,6 +11,7 @@ from benchmarks.catalogue.patterns import Kinds, Words, fixed_lists, kinds_of
 from benchmarks.catalogue.problems import problems_of
 from benchmarks.catalogue.recipe import Published, Recipe
 from benchmarks.catalogue.shapes import Traced
+from weightkin.anatomy.side import tested_places
 from weightkin.anatomy.traced.axes import reach, traced_axes
 from weightkin.anatomy.traced.instance import instantiate
 from weightkin.anatomy.traced.matching import matched
@@ -113,11 +115,12 @@ def _worth(entry: TracedEntry, instances: Sequence[Traced]) -> tuple[int, float]
 def _reached(
     entry: TracedEntry, shapes: Mapping[str, tuple[int, ...]], config: Mapping[str, Any]
 ) -> tuple[int, float]:
-    """Number of labels on axes of a model, and its share on them."""
+    """Number of labels on axes of a model, and its share where a test of them may look."""
     known, _ = matched(entry, shapes)
     own = {one.tensor: shapes[one.tensor] for one in known}
     try:
         axes = traced_axes(entry, instantiate(entry, known, own, config), known, own)
     except Contradiction:
         return 0, 0.0
-    return len({axis.labels for axis in axes}), reach(axes, shapes)
+    tested = [replace(axis, places=tuple(tested_places(axis))) for axis in axes]
+    return len({axis.labels for axis in axes}), reach(tested, shapes)

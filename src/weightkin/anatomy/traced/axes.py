@@ -9,7 +9,6 @@ from dataclasses import replace
 
 from weightkin.anatomy.graph.axes import Carriers, UnitLabel, label_axes
 from weightkin.anatomy.graph.units import all_units, carriers_of
-from weightkin.anatomy.side import tested_places
 from weightkin.anatomy.traced.instance import Instance
 from weightkin.anatomy.traced.matching import Known, Shapes
 from weightkin.anatomy.traced.sizes import leaves_of
@@ -174,10 +173,10 @@ def _head(words: Sequence[str], scope: int) -> tuple[str, ...]:
 
 
 def reach(axes: Sequence[Axis], shapes: Mapping[str, tuple[int, ...]]) -> float:
-    """Share of all parameters of a model that stand where a test of its axes may look."""
+    """Share of all parameters of a model that stand on places of its axes."""
     shares: dict[str, dict[int, float]] = {}
     for axis in axes:
-        for place in tested_places(axis):
+        for place in axis.places:
             shape = shapes.get(place.tensor, ())
             own = shape if place.index is None else shape[1:]
             if place.dim >= len(own) or not own[place.dim]:
