@@ -31,7 +31,7 @@ BUILT = ROOT / "build" / "catalogue"
 STORE = ROOT / "src" / "weightkin" / "catalogue" / store.FILE
 REPORT = Path(__file__).with_name("made.md")
 SLACK = 20  # wall-clock seconds for one of computing: others may use the cores
-GIGABYTES = 8.0  # of address space for one class
+GIGABYTES = 12.0  # of address space for one class
 
 
 def main() -> int:
