@@ -55,6 +55,11 @@ def test_towers_are_stacks_of_one_network(arrays):
     assert dict(anatomy.stacks) == {"vision": 2, "decoder": 2}
 
 
+def test_a_tower_beside_two_networks_is_read_too(arrays):
+    anatomy = _anatomy(("x.", arrays), ("y.", arrays), ("text_model.", arrays))
+    assert dict(anatomy.stacks) == {"x.decoder": 2, "y.decoder": 2, "text_model.text": 2}
+
+
 def test_a_tensor_of_no_network_refuses_the_width_that_it_may_touch(arrays):
     extra = {"queue": np.ones((4, arrays["model.norm.weight"].shape[0]), np.float32)}
     anatomy = _anatomy(("x.", arrays), ("y.", arrays), ("", extra))

@@ -18,7 +18,7 @@ MAX_BLOCKS, MAX_TEMPLATES = 1024, 128  # names looked at to choose an entry
 _UNET = re.compile(r"(?:^|(?<=\.))(?:down_blocks|up_blocks|mid_block)\.")
 _NUMBER_SPLIT = re.compile(r"([0-9]+)")
 _NUMBER = re.compile(r"[0-9]+")
-_EXPERT = re.compile(r"(?<=experts\.)[0-9]+(?=\.)")
+_EXPERT = re.compile(r"(?<=experts\.)(?:expert_)?([0-9]+)(?=\.)")
 _LEAF = re.compile(r"\.(weight|bias|gamma|beta)$")
 # masks, rotary tables and the like: no parameters, or none that a relabelling would move
 _BUFFER = re.compile(
@@ -186,7 +186,7 @@ def bind(entry: Entry, rest: str, info: TensorInfo, parts: str = "parts") -> Bou
     dims = _dimensions(part, len(info.shape), is_bias=is_bias, is_transposed=entry.is_transposed)
     if dims is None:
         return None
-    group = expert[0] if part.group == "#" and expert else part.group
+    group = expert[1] if part.group == "#" and expert else part.group
     return Bound(info, part, dims, group)
 
 

@@ -2,7 +2,8 @@
 
 Two stacks of one sort whose names end alike and begin otherwise (``model.layers`` and
 ``teacher.model.layers``) belong to two networks; everything under the beginning goes with its
-stack. Towers of one network (vision and text, encoder and decoder) are stacks of different sorts.
+stack. Towers of one network (vision and text, encoder and decoder) are stacks of different sorts;
+a tower beside two networks is one of its own.
 """
 
 from __future__ import annotations
@@ -49,11 +50,26 @@ def _beginnings(tensors: Mapping[str, TensorInfo]) -> set[str]:
         if len(stacks) > 1 and (reading := read_stack(stack)) is not None:
             sorts[reading.name].append(stack.prefix.split("."))
     found: set[str] = set()
+    twins: list[list[str]] = []
     for names in sorts.values():
         n_same = _n_same_words(names)
         if len(names) > 1 and n_same:
-            found |= {"".join(f"{word}." for word in words[:-n_same]) for words in names}
+            found |= {_without_last(words, n_same) for words in names}
+            twins += names
+    for words in (words for names in sorts.values() for words in names):
+        n_same = max((_n_same_words([words, twin]) for twin in twins), default=0)
+        own = _without_last(words, n_same)
+        if n_same and own and not any(_joined(words).startswith(prefix) for prefix in found):
+            found.add(own)
     return found
+
+
+def _without_last(words: list[str], n: int) -> str:
+    return _joined(words[:-n])
+
+
+def _joined(words: list[str]) -> str:
+    return "".join(f"{word}." for word in words)
 
 
 def _n_same_words(names: list[list[str]]) -> int:

@@ -23,7 +23,7 @@ from weightkin.anatomy.translate import components_of
 from weightkin.anatomy.types import Anatomy, Axis
 from weightkin.anatomy.unexplained import is_by_layers, unexplained_axes
 from weightkin.anatomy.units import MAX_UNITS, unit_axes
-from weightkin.catalogue.config import config_of, part_of
+from weightkin.catalogue.config import about_stack, config_of
 from weightkin.formats.model import Model, Problem, TensorInfo
 from weightkin.text import quoted
 
@@ -216,7 +216,7 @@ def _joined(networks: Sequence[tuple[str, Anatomy]], tensors: Mapping[str, Tenso
 
 
 def _block_axes(reading: Reading, config: Mapping[str, Any], notes: _Notes) -> list[Axis]:
-    own = part_of(config, reading.name)
+    own = about_stack(config, reading.name, reading.stack.prefix, reading.width)
     is_clamped = any("limit" in key and "glu" in key for key in own)
     axes = []
     for rank, block in enumerate(reading.stack.blocks):

@@ -20,8 +20,9 @@ _FIRST = ("embed", "unembed", "position")
 def assign_top(readings: list[Reading], top: Iterable[TensorInfo]) -> None:
     """Give every tensor outside the blocks to the stack whose prefix it shares.
 
-    A tensor that several stacks could own goes to the one whose family knows it; a tensor that none
-    knows is a stranger to all of them.
+    A tensor that several stacks could own goes to the one whose family knows it; one whose family
+    knows that it belongs to a stack under another prefix, to that; a tensor that none knows is a
+    stranger to all of them.
     """
     owners: dict[str, list[Reading]] = {}
     for reading in readings:
@@ -37,6 +38,7 @@ def assign_top(readings: list[Reading], top: Iterable[TensorInfo]) -> None:
         owning = owners.get(root, ()) if bound else ()
         found = [(r, bound[id(r.entry)]) for r in owning if id(r.entry) in bound]
         fitting = [(r, b) for r, b in found if b.part.stack in ("", r.name)]
+        fitting = fitting or [(r, b) for _, b in found[:1] for r in readings if _reads(r, b)]
         if fitting and len({_stream(r) for r, _ in fitting}) == 1:
             fitting[0][0].top.append(fitting[0][1])
         elif info.shape and not is_buffer(info):  # one number runs along nothing
@@ -128,6 +130,11 @@ def _places(bound: list[Bound]) -> Iterator[Place]:
 
 def _rank(place: Place) -> int:
     return _FIRST.index(place.role) if place.role in _FIRST else len(_FIRST)
+
+
+def _reads(reading: Reading, bound: Bound) -> bool:
+    """Whether a projector in the module of another tower writes into the stream of a stack."""
+    return bound.part.stack == reading.name and {reading.width} == set(bound.sizes("d"))
 
 
 def _stream(reading: Reading) -> tuple[str, str]:

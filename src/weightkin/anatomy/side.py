@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ from weightkin.formats import Model
 
 MAX_EXPERTS = 4  # of a block whose units are sampled
 STREAM_VIEWS = ("embed", "unembed", "position", "position_grid")  # roles along the residual width
+_EXPERT = re.compile(r"(?:(?:mlp|units)\.)*(?:experts\.)?[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def tested_axes(anatomy: Anatomy) -> list[Axis]:
     seen: dict[tuple[str, int], int] = {}
     kept = []
     for axis in without_own_views(anatomy.axes):
-        if axis.kind == "units" and axis.name.removeprefix("mlp.").removeprefix("units.").isdigit():
+        if axis.kind == "units" and _EXPERT.fullmatch(axis.name):
             n_before = seen.setdefault((axis.stack, axis.block), 0)
             seen[axis.stack, axis.block] += 1
             if n_before >= MAX_EXPERTS:

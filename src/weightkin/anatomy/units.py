@@ -62,10 +62,21 @@ def unit_axes(
         if any(word in _MLP_WORDS for word in bound.dims):
             groups.setdefault(bound.group, []).append(bound)
     width = block_width(reading.bound[block])
+    attention = _attention(reading.stack.blocks[block].path, reading.bound[block])
+    strangers = [
+        info
+        for info in reading.strangers[
+            block
+        ]  # what stands inside an attention acts on what it makes
+        if not is_scale(info) and not info.name.startswith(attention)
+    ]
     for group, members in groups.items():
         name = f"mlp.{group}" if group else "mlp"
         try:
-            yield from _axes_of(reading, block, name, members, width, is_clamped=is_clamped)
+            _check_number(reading.strangers[block])
+            n_units = _n_units(members, width)
+            _check_strangers(strangers, members, n_units, width)
+            yield from _axes_of(reading, block, name, members, n_units, is_clamped=is_clamped)
         except Refusal as reason:
             yield reason.of(name)
 
@@ -75,12 +86,10 @@ def _axes_of(
     block: int,
     name: str,
     members: list[Bound],
-    width: int,
+    n_units: int,
     *,
     is_clamped: bool,
 ) -> Iterator[Axis]:
-    n_units = _n_units(members, width)
-    _check_strangers(reading.strangers[block], members, n_units, width)
     roles = [role for b in members for w in b.dims for role in _MLP_WORDS.get(w, ())]
     n_experts = _n_experts(members)
     has_both = {"mlp.gate", "mlp.up"} <= set(roles)
@@ -161,16 +170,17 @@ def _n_experts(members: list[Bound]) -> int:
     return n_experts
 
 
+def _check_number(strangers: list[TensorInfo]) -> None:
+    if len(strangers) > MAX_STRANGERS:
+        raise Refusal("unknown-tensor", f"{len(strangers)} tensors of the block are not understood")
+
+
 def _check_strangers(
     strangers: list[TensorInfo], members: list[Bound], n_units: int, width: int
 ) -> None:
     """Refuse when a tensor nobody knows may act on the units between up and down."""
-    if len(strangers) > MAX_STRANGERS:
-        raise Refusal("unknown-tensor", f"{len(strangers)} tensors of the block are not understood")
     scopes = {_scope(b.info.name) for b in members}
     for info in strangers:
-        if is_scale(info):
-            continue
         if any(info.name.startswith(s) for s in scopes):
             raise Refusal("unknown-tensor", f"{info.name} is not understood and stands inside it")
         if n_units != width and n_units in info.shape:
@@ -178,6 +188,18 @@ def _check_strangers(
                 "unknown-tensor",
                 f"{info.name} is not understood and has a dimension of {n_units} too",
             )
+
+
+def _attention(path: str, bound: list[Bound]) -> tuple[str, ...]:
+    """The modules called an attention that hold its tensors in a block: ``layers.0.self_attn.``."""
+    scopes = set()
+    for b in bound:
+        if b.part.role.startswith("attn."):
+            words = b.info.name[len(path) + 1 :].split(".")[:-1]
+            inside = next((i for i, word in enumerate(words) if "att" in word.lower()), None)
+            if inside is not None:
+                scopes.add(".".join([path, *words[: inside + 1]]) + ".")
+    return tuple(scopes)
 
 
 def _scope(tensor: str) -> str:

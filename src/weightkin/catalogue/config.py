@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from weightkin.catalogue.table import layouts
 
+MAX_PARTS = 64  # of a config
 COMPONENTS = "components"  # key of the configs of parts, each in a folder of its own
 Size = Literal["width", "heads", "kv_heads", "head_dim"]
 PARTS = {  # nested configs that speak of one stack
@@ -60,6 +61,54 @@ def part_of(config: Mapping[str, Any], stack: str) -> Mapping[str, Any]:
         if isinstance(nested := config.get(key), Mapping):
             return nested
     return config
+
+
+def about_stack(
+    config: Mapping[str, Any], stack: str, prefix: str, width: int
+) -> Mapping[str, Any]:
+    """The part of a config that says how many heads a stack has.
+
+    Where neither the part of a stack of that name nor the whole says so, parts under any key may,
+    if they state the width of the stack and agree: those whose key is a word of its names, else
+    all but those of other stacks.
+
+    Parameters
+    ----------
+    config : mapping
+        Of the model.
+    stack, prefix : str
+        Name of the stack, and what the names of its blocks begin with.
+    width : int
+        Its residual width.
+
+    Returns
+    -------
+    mapping
+        As `part_of` gives it, where no part is certain.
+    """
+    own = part_of(config, stack)
+    if own is not config or not width or whole_number(own, keys_of("heads")):
+        return own
+    words, others = prefix.split("."), {x for name in PARTS.values() for x in name}
+    parts = [
+        (key, part)
+        for key, part in _nested(config)
+        if whole_number(part, keys_of("heads")) and whole_number(part, keys_of("width")) == width
+    ]
+    named = [part for key, part in parts if key.removesuffix("_config") in words]
+    found = named or [part for key, part in parts if key not in others]
+    sizes: tuple[Size, ...] = ("heads", "kv_heads", "head_dim")
+    stated = {tuple(whole_number(part, keys_of(size)) for size in sizes) for part in found}
+    return found[0] if len(stated) == 1 else own
+
+
+def _nested(config: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Parts of a config with their keys, whatever part they stand in."""
+    found = [("", config)]
+    for _, own in found:
+        if len(found) < MAX_PARTS:
+            found += [(key, x) for key, x in own.items() if isinstance(x, Mapping)]
+    return found[1:]
 
 
 def config_of(config: Mapping[str, Any], component: str) -> Mapping[str, Any]:
