@@ -36,6 +36,9 @@ CLASSES = {
     "Sapiens2Model": ("units", "vo", "heads", "residual"),
     "DepthAnythingForDepthEstimation": ("units", "vo", "heads"),
     "RfDetrForObjectDetection": ("units", "vo", "heads"),
+    "RwkvForCausalLM": ("units", "residual"),
+    "XLNetLMHeadModel": ("units", "residual"),
+    "LightGlueForKeypointMatching": ("units", "vo", "heads"),
 }
 
 
@@ -48,7 +51,16 @@ def entries_by_hand(monkeypatch):
     read.read_headers.cache_clear()
 
 
-LONG = ("GlmMoeDsa", "Step3p7", "Fuyu", "RfDetr", "Switch", "KimiLinear", "DepthAnything")
+LONG = (
+    "GlmMoeDsa",
+    "Step3p7",
+    "Fuyu",
+    "RfDetr",
+    "Switch",
+    "KimiLinear",
+    "DepthAnything",
+    "LightGlue",
+)
 
 
 @pytest.mark.parametrize(
@@ -59,25 +71,45 @@ LONG = ("GlmMoeDsa", "Step3p7", "Fuyu", "RfDetr", "Switch", "KimiLinear", "Depth
     ],
 )
 def test_relabelling_what_names_show_changes_no_output(name, tmp_path):
-    own = next(x for x in classes.all_classes() if x.name == name)
-    model = classes.tiny(own, 0, 1)
-    inputs = classes.example_inputs(model)
-    before = outputs(model, inputs)
-    model.save_pretrained(tmp_path)
-    (file,) = tmp_path.glob("*.safetensors")
-    stored = load_file(file)
+    model = classes.tiny(own_class(name), 0, 1)
+    check(model, classes.example_inputs(model), CLASSES[name], tmp_path)
+
+
+def test_stacked_experts_stored_in_out_of_a_class_of_diffusers(tmp_path):
+    dense = classes.tiny(own_class("NucleusMoEImageTransformer2DModel"), 0, 1)
+    torch.manual_seed(1)
+    model = (
+        type(dense)
+        .from_config({**dense.config, "dense_moe_strategy": "all_moe", "capacity_factors": 2.0})
+        .eval()
+    )
+    check(model, classes.example_inputs(dense), ("units",), tmp_path)
     anatomy = read_anatomy(open_model(tmp_path))
-    assert {axis.kind for axis in anatomy.axes} == set(CLASSES[name])
-    arrays = stored
+    assert {"mlp.3", "mlp.shared"} <= {axis.name for axis in anatomy.axes}
+
+
+def own_class(name):
+    return next(x for x in classes.all_classes() if x.name == name)
+
+
+def check(model, inputs, kinds, folder):
+    """Relabelling all axes of some kinds, and no others, leaves outputs as they are."""
+    before = outputs(model, inputs)
+    model.save_pretrained(folder)
+    (file,) = folder.glob("*.safetensors")
+    stored = load_file(file)
+    anatomy = read_anatomy(open_model(folder))
+    assert {axis.kind for axis in anatomy.axes} == set(kinds)
+    expected, arrays = before, stored
     for axis in anatomy.axes:
         arrays = completed("", relabelled(arrays, axis, axis.places), axis)
         if axis.kind == "residual" and is_hidden(model, inputs):
-            before = [x[..., relabelling(axis)] for x in before]
-    assert deviation(before, again(model, tmp_path, file, arrays, inputs)) < 2e-5
+            expected = [x[..., relabelling(axis)] for x in before]
+    assert deviation(expected, again(model, folder, file, arrays, inputs)) < 2e-5
     wrong = stored
     for first in {axis.labels: axis for axis in reversed(anatomy.axes)}.values():
         wrong = relabelled(wrong, first, first.places[:1])
-    assert deviation(before, again(model, tmp_path, file, wrong, inputs)) > 1e-4
+    assert deviation(before, again(model, folder, file, wrong, inputs)) > 1e-4
 
 
 def again(model, folder, file, arrays, inputs):
@@ -90,11 +122,15 @@ def again(model, folder, file, arrays, inputs):
 def outputs(model, inputs):
     """What nothing but a person reads, of a model without a head its last hidden state."""
     found = by_path(model, inputs)
-    return [x for path, x in found if not HIDDEN.search(path)] or [found[0][1]]
+    return [x for path, x in found if not is_state(path)] or [found[0][1]]
 
 
 def is_hidden(model, inputs):
-    return all(HIDDEN.search(path) for path, _ in by_path(model, inputs))
+    return all(is_state(path) for path, _ in by_path(model, inputs))
+
+
+def is_state(path):
+    return bool(HIDDEN.search(path)) or path.startswith("mems")
 
 
 def by_path(model, inputs):
