@@ -14,7 +14,8 @@ from weightkin.anatomy.side import Side
 from weightkin.api.compare import Options, compare
 from weightkin.evasions import rotate_queries_keys
 from weightkin.evidence.blind import run_signs
-from weightkin.evidence.views import frames, shared_tokens
+from weightkin.evidence.token_draws import shared_tokens
+from weightkin.evidence.views import frames
 from weightkin.formats import model_from_arrays, open_model
 from weightkin.stats.signs import agreements_log10_sf
 

@@ -187,27 +187,46 @@ def hidden_from(seed, root, child):
 
 
 @pytest.mark.claim("gate-secret")
-def test_a_copy_that_hides_from_the_known_sample_is_found(home, tmp_path):
+def test_a_copy_that_hides_from_the_known_sample_is_found(home, tmp_path, monkeypatch):
     root, child = open_model(home / "root"), open_model(home / "child")
     arrays, first = hidden_from(0, root, child)
     hidden = open_model(write(tmp_path / "hidden", arrays, CONFIG))
     assert digest(hidden) == digest(child)
 
-    def start(key):
-        challenge, _ = Sampling(0, read_secret(str(key), ""), hidden).between(root)
+    def start_of(challenge):
         names = " ".join(sorted((digest(root), digest(hidden))))
         return int(Draws(bytes.fromhex(challenge.hex), names).share("units") * 4) * (UNITS // 4)
+
+    def start(key):
+        return start_of(Sampling(0, read_secret(str(key), ""), hidden).between(root)[0])
 
     keys = []
     for k in range(8):
         keys.append(tmp_path / f"key{k}")
         keys[-1].write_bytes(hashlib.sha256(bytes([k])).digest())
     key = next(x for x in keys if start(x) != first)
-    known = check(tmp_path / "hidden", Policy(forbidden_ancestors=(str(home / "root"),)))
+    plain = Policy(forbidden_ancestors=(str(home / "root"),))
+    known = check(tmp_path / "hidden", plain, seed=0)
     drawn = check(tmp_path / "hidden", asked(home, str(key)))
     found = [x.models[0].against[0] for x in (known, drawn)]
     assert [x.drawn for x in found] == ["seed", "secret"]
     assert [x.summary.verdict for x in found] == ["no-evidence", "dependent"]
+    other = next(x for x in map(pinned, range(1, 99)) if start_of(x) != first)
+    monkeypatch.setattr("weightkin.policy.checking.fresh", lambda: other)
+    fresh = check(tmp_path / "hidden", plain)
+    assert fresh.models[0].against[0].drawn == "own"
+    assert fresh.models[0].against[0].summary.verdict in ("dependent", "aligned-only")
+    assert verify_check(Check.from_json(fresh.to_json())).differences == ()
+
+
+@pytest.mark.claim("gate-secret")
+def test_fresh_bytes_draw_where_neither_a_seed_nor_a_secret_does(home):
+    plain = Policy(forbidden_ancestors=(str(home / "root"),))
+    one, two = (check(home / "child", plain) for _ in range(2))
+    assert len({one.challenge, two.challenge, ""}) == 3
+    assert not check(home / "child", plain, seed=0).challenge
+    forged = replace(one, challenge="00")
+    assert "less than 16 bytes" in verify_check(forged).unchecked[0]
 
 
 def policy_file(folder, home, more="", key="key"):
@@ -336,8 +355,15 @@ def test_a_registered_model_is_read_from_its_weights_or_not_passed(home, sketche
         without = Policy(forbidden_ancestors=("#1",))
         found = check(home / "stranger", without, registry=registry).models[0].against[0]
         assert found.drawn == "sketch"
+        assert "fixed-sample" in {x.code for x in found.limits}
+        hit = check(home / "child", without, registry=registry)
+        assert hit.outcome == "hit"
+        assert "sketch-not-drawn" in {x.code for x in hit.models[0].skipped}
     finally:
         away.rename(sketched / "root")
+    hit = check(home / "child", without, registry=registry)
+    runs = [x.summary.fresh for x in hit.findings if x.rule == "forbidden-ancestor"]
+    assert [x.challenge.drawn for x in runs] == ["own"]
 
 
 def test_rows_that_are_compared_value_by_value_are_drawn_too(home, tmp_path):

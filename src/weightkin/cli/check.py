@@ -9,7 +9,7 @@ import typer
 
 from weightkin.cli.answers import Answer
 from weightkin.cli.html import check_page, page_beside
-from weightkin.cli.options import AsJson, RegistryFile, Seed, ToHtml
+from weightkin.cli.options import OF_SEED, AsJson, RegistryFile, ToHtml
 from weightkin.errors import UsageError
 
 EXIT_CODES = {"pass": 0, "hit": 1, "incomplete": 2}
@@ -52,7 +52,7 @@ def check(
     ] = None,
     html: ToHtml = None,
     as_json: AsJson = False,
-    seed: Seed = 0,
+    seed: Annotated[int | None, OF_SEED] = None,
     answer: Answer,
 ) -> None:
     """Check models against a policy.

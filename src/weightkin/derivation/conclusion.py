@@ -71,8 +71,8 @@ def conclude(
     share = tested_share(pair.models[smaller_of(pair.models)], tested)
     reach = Reach(smallest_log10_pvalue(stages, other), share)
     decision, basis, because = verdict.decide(axes, how.alpha, reach, is_equal=shared.is_proof)
-    plan = pair.draw_of(pair.a, pair.b).plan
-    parts = verdict.parts(pair.a, pair.b, plan, stages, how.alpha)
+    draw = pair.draw_of(pair.a, pair.b)
+    parts = verdict.parts(pair.a, pair.b, draw.plan, stages, how.alpha)
     embeddings: tuple[str, ...] = ()
     if decision == "aligned-only":
         embeddings = tuple(x.name for x in parts if _is_shared(pair, x))
@@ -87,7 +87,8 @@ def conclude(
     is_open = decision in ("no-evidence", "aligned-only") or basis == "exact-unconfirmed"
     if not pair.is_quick and not pair.missed and (how.effort == "thorough" or is_open):
         known = load_controls(how.controls)
-        ranked = calibrate(pair.a, pair.b, refs, known, frugal=bool(how.frugal))
+        frugal = bool(how.frugal)
+        ranked = calibrate(pair.a, pair.b, refs, known, seed=draw.token_seed, frugal=frugal)
         skipped += ranked.skipped
     if ranked.is_decisive and ran.is_formula:
         skipped += (left_out(CALIBRATED, "formula-start", "calibrated"),)

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 from weightkin._version import __version__
-from weightkin.anatomy.side import tested_axes
 from weightkin.derivation.accounting import accounting_of
 from weightkin.derivation.components import components_of_pair
 from weightkin.derivation.conclusion import Conclusion, conclude, stages_of
@@ -36,7 +35,7 @@ from weightkin.evidence.ladder import (
     passes,
     total_log10,
 )
-from weightkin.evidence.sample import n_sampled, n_shared_rows
+from weightkin.evidence.sample import is_part, n_shared_rows
 from weightkin.evidence.signpairs import UNITS_OF_A
 from weightkin.evidence.spectral import spectral_log_evalue
 from weightkin.evidence.spread import rehearse
@@ -111,7 +110,7 @@ def compare_pair(pair: Pair) -> Comparison:
         seed=pair.settings.seed,
         version=__version__,
         incomplete=not shared.is_read or other.is_capped,
-        challenge=challenge if _is_part(pair, ran) else None,
+        challenge=challenge if _is_part(pair, ran, other, concluded) else None,
         extent=_extent(pair, ran) if concluded.verdict == "dependent" else None,
         accounting=accounting_of(pair.models, shared, concluded.tested),
         token_views=views,
@@ -131,11 +130,14 @@ def _extent(pair: Pair, ran: StagesRun) -> Extent | None:
     return extent_of(pair.draw_of(pair.a, pair.b), found)
 
 
-def _is_part(pair: Pair, ran: StagesRun) -> bool:
-    """Whether what was read depends on the draw: somewhere the sample is less than the axis."""
-    axes = [x for side in (pair.a, pair.b) for x in tested_axes(side.anatomy)]
-    is_aligned = any(x.n_units > n_sampled(x, pair.plan) for x in axes)
-    return is_aligned or any(m.a.n_units > UNITS_OF_A for m in ran.matches)
+def _is_part(pair: Pair, ran: StagesRun, other: OtherStacks, concluded: Conclusion) -> bool:
+    """Whether what was read depends on the draw: somewhere the sample is less than all there is."""
+    sides = (pair.a.model, pair.a.anatomy), (pair.b.model, pair.b.anatomy)
+    if concluded.ranked.are_tokens_drawn or is_part(*sides, pair.plan):
+        return True
+    every = [ran, *(pairing.ran for pairing in other.tested)]
+    is_of_signs = any(m.a.n_units > UNITS_OF_A for x in every for m in x.matches)
+    return is_of_signs or any(x.are_tokens_drawn for x in every)
 
 
 def _law(pair: Pair, concluded: Conclusion, shared: Shared) -> float | None:

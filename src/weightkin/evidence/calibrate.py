@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from weightkin.anatomy.side import Side
-from weightkin.evidence.calibrated import Alike, agreement, bytes_of_views
+from weightkin.evidence.calibrated import CALIBRATED_SEED, Alike, agreement, bytes_of_views
 from weightkin.evidence.controls import SIZE_FACTOR, Control, rank
 from weightkin.evidence.signpairs import FRUGAL_BYTES, too_dear
 from weightkin.records import Calibration, ModelRef, Skipped, Test, left_out
@@ -24,6 +24,7 @@ class Calibrated:
     calibration: Calibration | None = None
     tests: tuple[Test, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    are_tokens_drawn: bool = False  # whether the statistic depends on which tokens were drawn
 
     @property
     def is_decisive(self) -> bool:
@@ -37,6 +38,7 @@ def calibrate(
     refs: tuple[ModelRef, ModelRef],
     controls: Sequence[Control],
     *,
+    seed: int = CALIBRATED_SEED,
     frugal: bool = False,
 ) -> Calibrated:
     """Rank a pair among controls of its class and size.
@@ -55,6 +57,9 @@ def calibrate(
         Their digests: no control of these models counts.
     controls : sequence of Control
         Pairs of independent models.
+    seed : int
+        Seed of the choice of tokens, drawn after both models were fixed. Those of a control follow
+        from a fixed one: nobody had a reason to fit two unrelated models to them.
     frugal : bool
         Leave it out where it takes more than 64 MiB.
 
@@ -65,7 +70,7 @@ def calibrate(
     """
     if frugal and (n_bytes := bytes_of_views(a, b)) > FRUGAL_BYTES:
         return Calibrated(skipped=(too_dear(CALIBRATED_EVIDENCE, n_bytes, "calibrated"),))
-    alike = agreement(a, b, frugal=frugal)
+    alike = agreement(a, b, frugal=frugal, seed=seed)
     if isinstance(alike, Skipped):
         return Calibrated(skipped=(replace(alike, what=CALIBRATED_EVIDENCE, test="calibrated"),))
     ranked = rank(alike, (refs[0].digest, refs[1].digest), controls)
@@ -87,7 +92,7 @@ def calibrate(
     skipped: tuple[Skipped, ...] = ()
     if ranked.n_controls < N_CONTROLS:
         skipped = (_too_few(alike, ranked.n_controls),)
-    return Calibrated(calibration, (_test(alike, pvalue),), skipped)
+    return Calibrated(calibration, (_test(alike, pvalue),), skipped, alike.are_tokens_drawn)
 
 
 def _too_few(alike: Alike, n_controls: int) -> Skipped:

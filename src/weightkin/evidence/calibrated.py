@@ -21,10 +21,10 @@ from weightkin.arrays import Floats, Ints
 from weightkin.evidence.pairs import Views
 from weightkin.evidence.sample import view_places
 from weightkin.evidence.signpairs import FRUGAL_BYTES, LARGE_FOR_SIGNS, MAX_SIGN_BLOCKS
+from weightkin.evidence.token_draws import N_TOKENS
 from weightkin.evidence.token_tables import token_table
 from weightkin.evidence.views import (
     MAX_PAIRED_BYTES,
-    N_TOKENS,
     TokenRows,
     frames,
     token_views,
@@ -34,9 +34,7 @@ from weightkin.records import Skipped, left_out
 from weightkin.stats.matching import unit_rows
 from weightkin.stats.signs import mutual_matches
 
-CALIBRATED_SEED = (
-    0  # of the tokens drawn and of ties: fixed, so that nobody can choose among statistics
-)
+CALIBRATED_SEED = 0  # of ties, and of the tokens of controls: nobody chooses among statistics
 MOST_UNITS = 2048  # units of a that look for a partner among all units of b
 MIN_USED = 0.25  # of the rows of a table; trained models have .49 to .70 in use
 MIN_SHARED_ROWS = 16  # rows of the embeddings shared by the two models
@@ -77,6 +75,7 @@ class Alike:
     width: int  # of the residual stream, of the narrower model
     n_rows: int  # of the embeddings, through which units are seen; by content: to be paired
     rows: RowPairing = "given"
+    are_tokens_drawn: bool = False  # whether there were more tokens than those
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,13 @@ class Form:
 
 
 def agreement(
-    a: Side, b: Side, n_tokens: int = N_TOKENS, *, by_content: bool = False, frugal: bool = False
+    a: Side,
+    b: Side,
+    n_tokens: int = N_TOKENS,
+    *,
+    by_content: bool = False,
+    frugal: bool = False,
+    seed: int = CALIBRATED_SEED,
 ) -> Alike | Skipped:
     """Share of units that two views of a block, each matched alone, pair with the same partner.
 
@@ -112,6 +117,8 @@ def agreement(
         Pair tokens by content in any case.
     frugal : bool
         Pair them by content only where that reads at most 64 MiB of a table.
+    seed : int
+        Seed of the choice of tokens.
 
     Returns
     -------
@@ -125,7 +132,7 @@ def agreement(
         return left_out("", "classes-differ", a=kinds[0], b=kinds[1])
     most_bytes = FRUGAL_BYTES if frugal else MAX_PAIRED_BYTES
     sides = (a.model, a.anatomy), (b.model, b.anatomy)
-    shared = frames(*sides, CALIBRATED_SEED, n_tokens, by_content=by_content, most_bytes=most_bytes)
+    shared = frames(*sides, seed, n_tokens, by_content=by_content, most_bytes=most_bytes)
     if isinstance(shared, Skipped):
         return shared
     is_vision = shared[0].outputs is None
@@ -150,6 +157,7 @@ def agreement(
         width=min(f.inputs.shape[1] for f in seen),
         n_rows=n_rows if is_vision else _n_tokens(seen, shared[2].get("of", n_rows)),
         rows="content" if shared[2]["by"] == "content" else "given",
+        are_tokens_drawn=shared[0].is_drawn,
     )
 
 

@@ -49,10 +49,15 @@ class Draw:
         """Units of a run: a quarter of the sample of a block."""
         return max(MIN_CONFIRMED_UNITS, self.plan.n_units // 4)
 
+    @property
+    def token_seed(self) -> int:
+        """Seed of which tokens units are seen through: drawn with the sample, where one is."""
+        drawn = self.plan.seed_of("tokens")
+        return self.seed if drawn is None else drawn
+
     def rng(self, what: str) -> np.random.Generator:
         """Generator of one choice, by the bytes that draw the sample."""
-        drawn = self.plan.draws.share(what) if self.plan.draws is not None else 0.0
-        return np.random.default_rng([self.seed, int(drawn * 2**48)])
+        return np.random.default_rng([self.seed, self.plan.seed_of(what) or 0])
 
 
 def second_run(draw: Draw, stage: Stage, matches: Sequence[SignMatch] = ()) -> Stage | None:

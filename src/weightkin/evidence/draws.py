@@ -1,8 +1,9 @@
-"""Which units are read: drawn by bytes that were not known before both models were fixed.
+"""Which units and tokens are read: drawn by bytes unknown before both models were fixed.
 
 The places of a run follow from the bytes, the digests of the two models, and the kind of axis (of a
-second run the block too), by a keyed hash. Whoever knows the bytes before he fixes his model can
-fit it to them; then the draw is worth nothing (`records.Challenge` says who drew them).
+second run the block too), by a keyed hash; so do the tokens through which units are seen. Whoever
+knows the bytes before he fixes his model can fit it to them; then the draw is worth nothing
+(`records.Challenge` says who drew them).
 """
 
 from __future__ import annotations

@@ -34,9 +34,10 @@ from weightkin.evidence.signpairs import (
     too_dear,
 )
 from weightkin.evidence.stage import PairTester, Stage, run_stage
+from weightkin.evidence.token_draws import N_TOKENS
 from weightkin.evidence.turn_stage import run_turns
 from weightkin.evidence.units import run_units, run_units_quick
-from weightkin.evidence.views import MAX_PAIRED_BYTES, N_TOKENS, TokenRows, frames
+from weightkin.evidence.views import MAX_PAIRED_BYTES, TokenRows, frames
 from weightkin.records import Effect, Skipped, left_out
 from weightkin.records.comparison import Confirmed
 from weightkin.stats.sums import logsumexp
@@ -80,6 +81,7 @@ class StagesRun:
     matches: tuple[SignMatch, ...] = ()  # of the last sign stage, through tokens if that ran
     skipped: tuple[Skipped, ...] = ()
     rows: dict[str, Any] = field(default_factory=dict)  # what units were seen through
+    are_tokens_drawn: bool = False  # whether units were seen through some of the tokens
     is_formula: bool = False  # whether hidden units of a model began as a formula: see calibrated
 
 
@@ -258,10 +260,9 @@ def _blind(ladder: _Ladder, block_map: BlockMap, *, frugal: bool) -> StagesRun:
     pairs = affordable(a, b, every) if frugal else every
     unread = (*tied, *_unread(a, b, [pair for pair in every if pair not in pairs]))
     runs = {x: first_run(x, ladder.draw.plan) for x, _ in pairs}
-    n_tokens = FRUGAL_TOKENS if frugal else N_TOKENS
-    most_bytes = FRUGAL_BYTES if frugal else MAX_PAIRED_BYTES
+    n, most_bytes = (FRUGAL_TOKENS, FRUGAL_BYTES) if frugal else (N_TOKENS, MAX_PAIRED_BYTES)
     both = (a.model, a.anatomy), (b.model, b.anatomy)
-    shared = frames(*both, seed, n_tokens, most_bytes=most_bytes)
+    shared = frames(*both, ladder.draw.token_seed, n, most_bytes=most_bytes)
     # maps are looked at once: through tokens, where there are any, they find all that weights show
     maps = None if frugal else ladder.maps("token signs")
     plan = SignPlan(pairs, runs, maps if isinstance(shared, Skipped) else None)
@@ -275,12 +276,10 @@ def _blind(ladder: _Ladder, block_map: BlockMap, *, frugal: bool) -> StagesRun:
     pair, rule = shared[:2], shared[2]
     seen, seen_map = run_units(ladder.tester(pair, "token units"))
     through_tokens, token_matches = run_signs(a, b, seed, pair, SignPlan(pairs, runs, maps))
-    found.append(ladder.confirmed(seen, pair))
-    found.append(ladder.confirmed(through_tokens, pair, token_matches))
+    found += [ladder.confirmed(seen, pair), ladder.confirmed(through_tokens, pair, token_matches)]
     if not is_settled([x for x in found if x], ladder.alpha):
         found += ladder.on_keys(pair, frugal=frugal)
-    rows = {"n_rows": len(pair[0].inputs), "rule": rule}
-    left = pair[0].n_left
+    rows, left = {"n_rows": len(pair[0].inputs), "rule": rule}, pair[0].n_left
     note = (left_out(f"{left} tokens beyond the sample", "tokens-beyond-sample", **rows),)
     return StagesRun(
         tuple(stage for stage in found if stage is not None),
@@ -288,6 +287,7 @@ def _blind(ladder: _Ladder, block_map: BlockMap, *, frugal: bool) -> StagesRun:
         token_matches or matches,
         (*(note if left else ()), *unread),
         rows,
+        pair[0].is_drawn,
     )
 
 

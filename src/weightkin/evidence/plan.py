@@ -56,6 +56,10 @@ class Plan:
     thrift: int = 0  # which of `SHARES`
     draws: Places | None = None  # None: from the first unit on, as in sketches
 
+    def seed_of(self, what: str) -> int | None:
+        """A seed drawn for what is named; None where nothing is drawn."""
+        return None if self.draws is None else int(self.draws.share(what) * 2**48)
+
     @property
     def share(self) -> Share:
         """What is read of an axis whose views come from a graph."""

@@ -20,6 +20,7 @@ from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.arrays import Floats
 from weightkin.evidence.plan import MAX_UNITS, MIN_UNITS, SHARES, Plan, Run
 from weightkin.evidence.submatrix import n_features, read_view, view_cost
+from weightkin.evidence.token_draws import token_runs
 from weightkin.formats.dtypes import to_float32
 from weightkin.formats.model import Model, Rows
 from weightkin.records import Skipped, left_out
@@ -27,8 +28,8 @@ from weightkin.sketch.stand_in import sketch_behind
 
 SHARE_OF_BYTES, MIN_BYTES = 0.006, 16 << 20
 FEW_FEATURES = 16  # of a view, which is read only where there is no better one
-TOKEN_RUN = 16  # embedding rows are read in runs of this many tokens
 
+TABLES = ("embed", "unembed")  # of tokens
 VIEW_ROLES = {
     "units": ("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1", "mlp.down", "conv"),
     "vo": ("attn.v", "attn.o"),
@@ -144,6 +145,17 @@ def n_shared_rows(a: tuple[Model, Anatomy], b: tuple[Model, Anatomy]) -> int:
     return min((n for n in tables if n), default=0)
 
 
+def is_part(a: tuple[Model, Anatomy], b: tuple[Model, Anatomy], plan: Plan) -> bool:
+    """Whether the sample is less than the tested axes, and the tables along them, of two models."""
+    n_vocabulary = n_shared_rows(a, b)
+    return any(
+        axis.n_units > n_sampled(axis, plan)
+        or _n_token_rows(model, axis, n_vocabulary) > plan.n_tokens
+        for model, anatomy in (a, b)
+        for axis in tested_axes(anatomy)
+    )
+
+
 def view_places(model: Model, axis: Axis) -> Iterator[Place]:
     """Places of an axis that can be looked at: matrices in a role that carries units."""
     seen = set()
@@ -187,7 +199,7 @@ def read_places(model: Model, axis: Axis, plan: Plan) -> list[Place]:
 
 def n_embedding_rows(model: Model, axis: Axis) -> int:
     """Rows of the smallest token table on a residual axis; 0 when there is none."""
-    tables = [p for p in view_places(model, axis) if p.role in ("embed", "unembed") and p.dim == 1]
+    tables = [p for p in view_places(model, axis) if p.role in TABLES and p.dim == 1]
     return min((model.tensors[p.tensor].shape[0] for p in tables), default=0)
 
 
@@ -197,8 +209,8 @@ def _read_place(
     n_rows = _matrix_shape(model, place)[0]
     units = slice(place.start + run.start, place.start + run.start + run.n)
     if axis.kind == "residual" and place.dim > 0:
-        is_table = place.role in ("embed", "unembed")
-        tokens = _token_rows(min(n_rows, n_vocabulary) if is_table else n_rows, plan.n_tokens)
+        is_table = place.role in TABLES
+        tokens = token_runs(min(n_rows, n_vocabulary) if is_table else n_rows, plan)
         return _flat(np.moveaxis(_rows(model, place, tokens), place.dim, 0)[units])
     if place.dim == 0:
         return _flat(_rows(model, place, units))
@@ -213,6 +225,16 @@ def _read_place(
         return _flat(per_head.transpose(1, 0, 2, 3))
     dims = per_head.transpose(1, 3, 0, 2).reshape(per_head.shape[1] * axis.head_size, -1)
     return np.ascontiguousarray(dims[run.start : run.start + run.n])
+
+
+def _n_token_rows(model: Model, axis: Axis, n_vocabulary: int) -> int:
+    """Rows of the longest table through which dimensions of a stream are seen."""
+    if axis.kind != "residual":
+        return 0
+    sizes = [
+        (p.role in TABLES, _matrix_shape(model, p)[0]) for p in view_places(model, axis) if p.dim
+    ]
+    return max((min(n, n_vocabulary) if is_table else n for is_table, n in sizes), default=0)
 
 
 def _matrix_shape(model: Model, place: Place) -> tuple[int, ...]:
@@ -233,14 +255,6 @@ def _rows(model: Model, place: Place, rows: Rows) -> Floats:
     block = to_float32(model.storage.read(place.tensor, start, stop))
     block = block.reshape(last - first, *shape[1:])
     return block if isinstance(rows, slice) else block[np.asarray(rows) - first]
-
-
-def _token_rows(n_vocabulary: int, n_tokens: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Runs of tokens spread evenly over the vocabulary: fixed by its size alone."""
-    if n_vocabulary <= n_tokens:
-        return np.arange(n_vocabulary)
-    starts = np.linspace(0, n_vocabulary - TOKEN_RUN, n_tokens // TOKEN_RUN).astype(np.int64)
-    return np.unique(starts[:, None] + np.arange(TOKEN_RUN))
 
 
 def _flat(rows: Floats) -> Floats:

@@ -24,7 +24,7 @@ from weightkin.evidence.sign_maps import (
     map_evidence,
 )
 from weightkin.evidence.signpairs import UNITS_OF_A, are_large, sign_axes
-from weightkin.evidence.views import N_TOKENS
+from weightkin.evidence.token_draws import N_TOKENS
 from weightkin.stats.combining import product
 from weightkin.stats.signs import log_evalues, mix_log_evalue
 

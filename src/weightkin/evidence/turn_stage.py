@@ -28,8 +28,9 @@ from weightkin.evidence.planes import is_layout_shown
 from weightkin.evidence.sign_maps import LOG_CLEAR, LOG_HALF, block_lines, map_evidence
 from weightkin.evidence.signpairs import FRUGAL_BYTES, MAX_SIGN_BLOCKS, too_dear
 from weightkin.evidence.stage import Stage
+from weightkin.evidence.token_draws import N_TOKENS
 from weightkin.evidence.turns import TurnMatch, match_planes
-from weightkin.evidence.views import N_TOKENS, TokenRows
+from weightkin.evidence.views import TokenRows
 from weightkin.records import Skipped, Test, left_out
 from weightkin.stats.signs import mix_log_evalue
 

@@ -7,17 +7,17 @@ with its gains compensated, and models of any width become comparable. No forwar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from weightkin.anatomy.gains import gain_before
 from weightkin.anatomy.positions import is_view
 from weightkin.anatomy.types import Anatomy, Axis, Place
-from weightkin.arrays import Floats, Ints
+from weightkin.arrays import Floats
 from weightkin.evidence.row_pairs import MIN_BY_CONTENT, MIN_PAIRS, are_paired, pair_rows
 from weightkin.evidence.sample import view_places
+from weightkin.evidence.token_draws import N_TOKENS, Rule, SharedTokens, shared_tokens
 from weightkin.evidence.token_tables import (
     Rows,
     TokenTables,
@@ -31,18 +31,15 @@ from weightkin.evidence.token_tables import (
     token_rows,
 )
 from weightkin.formats.model import Model
-from weightkin.formats.vocabulary import vocabulary
 from weightkin.records import Skipped, left_out
 from weightkin.stats.matching import centred
 
-N_TOKENS = 512
 MOST_DRAWS = 8  # of tokens, where rows are dropped
 MAX_PAIRED_BYTES = 1 << 28  # of a table of tokens whose rows are paired by content: read whole
 MAX_TABLE_BYTES = 1 << 24  # a matrix whose columns are the units is read whole, or not at all
 MAX_WRITER_BYTES = 1 << 22  # the same for matrices that write, which are never the only view
 UNITS_AT_ONCE = 2048  # units held at a time
 READING_ROLES = ("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1", "attn.q", "attn.k", "attn.v")
-Rule = dict[str, Any]  # ``by`` which rule rows of two models were paired, with its number
 Models = tuple[Model, Model]
 
 
@@ -58,59 +55,7 @@ class TokenRows:
     n_left: int = 0  # tokens that both models have and that were not drawn
     is_centred: bool = False  # whether norms subtract the mean
     n_used: float = 0.0  # rows that count, by their lengths before
-
-
-@dataclass(frozen=True, slots=True)
-class SharedTokens:
-    """Rows of the two embeddings that stand for the same tokens, as drawn, and by which rule."""
-
-    rows_a: Ints
-    rows_b: Ints
-    rule: Rule
-
-
-def shared_tokens(
-    a: Model, b: Model, n_a: int, n_b: int, seed: int, n_tokens: int = N_TOKENS
-) -> SharedTokens:
-    """Order the tokens of both models at random: paired by text if it can be read, else by row.
-
-    The order never looks at the embeddings, so it is the same for related and unrelated models.
-
-    Parameters
-    ----------
-    a, b : Model
-        The two models.
-    n_a, n_b : int
-        Rows of their embeddings.
-    seed : int
-        Seed of the choice.
-    n_tokens : int
-        How many are wanted: the first ones, which are sorted. The others are spare.
-
-    Returns
-    -------
-    SharedTokens
-        Rows of both, ``(n,)`` each, and the rule.
-    """
-    words_a, words_b = vocabulary(a), vocabulary(b)
-    rng = np.random.default_rng([seed, 3])
-    if words_a and words_b and words_a != words_b:
-        common = sorted(
-            w for w in words_a.keys() & words_b.keys() if words_a[w] < n_a and words_b[w] < n_b
-        )
-        chosen = _drawn(len(common), n_tokens, rng).tolist()
-        rows_a = np.array([words_a[common[i]] for i in chosen], dtype=np.int64)
-        rows_b = np.array([words_b[common[i]] for i in chosen], dtype=np.int64)
-        return SharedTokens(rows_a, rows_b, {"by": "text", "n": len(common)})
-    rows = _drawn(min(n_a, n_b), n_tokens, rng)
-    return SharedTokens(rows, rows, {"by": "rows"})
-
-
-def _drawn(n: int, n_wanted: int, rng: np.random.Generator) -> Ints:
-    """All of n in a random order, of which the ones that are wanted are sorted."""
-    first = np.sort(rng.choice(n, min(n_wanted, n), replace=False))
-    rest = np.setdiff1d(np.arange(n), first, assume_unique=True)
-    return np.concatenate([first, rng.permutation(rest)])
+    is_drawn: bool = False  # whether there were more tokens than were asked for
 
 
 def frames(
@@ -133,7 +78,7 @@ def frames(
     a, b : (Model, Anatomy)
         The two models.
     seed : int
-        Seed of the choice of tokens.
+        Seed of the choice of tokens: `Draw.token_seed`, so that nobody knew it before.
     n_tokens : int
         Tokens to choose at most.
     by_content : bool
@@ -161,8 +106,8 @@ def frames(
     if not len(live):
         return left_out("", "no-shared-patch")
     return (
-        _frame(rows_a.only(live), 0, tables[0]),
-        _frame(rows_b.only(live), 0, tables[1]),
+        _frame(rows_a.only(live), tables[0]),
+        _frame(rows_b.only(live), tables[1]),
         {"by": "pixels"},
     )
 
@@ -176,22 +121,26 @@ def _of_tokens(
 ) -> tuple[TokenRows, TokenRows, Rule] | Skipped:
     """Rows paired by text or index; by content where their embeddings say that those are wrong."""
     seed, n_tokens, most_bytes = how
-    pair, rule, n_left = _given(models, tables, seed, n_tokens)
+    drawn = shared_tokens(*models, tables[0].n_tokens, tables[1].n_tokens, seed, n_tokens)
+    pair, n_left = _given(models, tables, drawn, n_tokens)
+    rule, is_drawn = drawn.rule, len(drawn.rows_a) > n_tokens
     if by_content or pair is None or not are_paired(*pair):
         is_cheap = all(table_bytes(*x) <= most_bytes for x in zip(models, tables, strict=True))
         found = _by_content(models, tables, n_tokens) if is_cheap else None
         pair, rule, n_left = (*found, 0) if found else (pair, rule | {"alike": False}, n_left)
     if pair is None:
         return left_out("", "no-shared-token")
-    return _frame(pair[0], n_left, tables[0]), _frame(pair[1], n_left, tables[1]), rule
+    one, other = (
+        replace(_frame(*x), n_left=n_left, is_drawn=is_drawn)
+        for x in zip(pair, tables, strict=True)
+    )
+    return one, other, rule
 
 
 def _given(
-    models: Models, tables: tuple[TokenTables, TokenTables], seed: int, n_tokens: int
-) -> tuple[tuple[Rows, Rows] | None, Rule, int]:
-    """Rows of tokens drawn, and of further ones in the place of those that are dropped."""
-    sizes = tables[0].n_tokens, tables[1].n_tokens
-    drawn = shared_tokens(*models, *sizes, seed, n_tokens)
+    models: Models, tables: tuple[TokenTables, TokenTables], drawn: SharedTokens, n_tokens: int
+) -> tuple[tuple[Rows, Rows] | None, int]:
+    """Rows of tokens drawn, others in place of those that are dropped; and how many are left."""
     found: tuple[list[Rows], list[Rows]] = ([], [])
     n_found = n_read = 0
     for _ in range(MOST_DRAWS):
@@ -205,7 +154,7 @@ def _given(
         found[1].append(rows_b.only(live))
         n_found, n_read = n_found + len(live), n_read + len(rows_a.inputs)
     pair = (joined(found[0]), joined(found[1])) if n_found else None
-    return pair, drawn.rule, len(drawn.rows_a) - n_read
+    return pair, len(drawn.rows_a) - n_read
 
 
 def _by_content(
@@ -224,8 +173,8 @@ def _by_content(
     return (pair, rule) if are_paired(*pair, MIN_BY_CONTENT) else None
 
 
-def _frame(rows: Rows, n_left: int, tables: TokenTables) -> TokenRows:
-    return TokenRows(rows.inputs, rows.outputs, n_left, tables.is_centred, n_used(rows))
+def _frame(rows: Rows, tables: TokenTables) -> TokenRows:
+    return TokenRows(rows.inputs, rows.outputs, is_centred=tables.is_centred, n_used=n_used(rows))
 
 
 def token_views(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,19 +13,20 @@ from weightkin.api.arguments import check_paths, check_seed
 from weightkin.api.models import Source as Checkable
 from weightkin.api.models import as_source, as_sources
 from weightkin.errors import UnreadableModel, UnusableRegistry, UsageError, WeightkinError
+from weightkin.evidence.draws import fresh
 from weightkin.formats import Model
 from weightkin.policy.beside import Beside
 from weightkin.policy.candidates import Room, Source, candidates_of, card_of, held_by_trainer
 from weightkin.policy.commons import without_commons
 from weightkin.policy.faults import tried
-from weightkin.policy.known import Known, look, members_of
+from weightkin.policy.known import look, members_of
 from weightkin.policy.named_models import Evidence
 from weightkin.policy.naming import Meant, named
 from weightkin.policy.reach import DENSE, FREE
 from weightkin.policy.reading import LEAST_ALPHA, Policy, read_policy, secret_of
 from weightkin.policy.rules import RuleContext
 from weightkin.policy.same_rows import IN_OTHER_PARTS
-from weightkin.policy.secret import Sampling, Secret
+from weightkin.policy.secret import Sampling
 from weightkin.policy.tainted import all_tainted
 from weightkin.policy.together import Weighed, hidden_together
 from weightkin.policy.unread import open_finding, unread, unreadable_model
@@ -41,7 +42,7 @@ OF_REGISTRY = ("undeclared-parent", "contradicted-parent", "unverified-parent", 
                "looser-licence", "unknown-licence")  # fmt: skip
 NEED_REGISTRY = ("undeclared-parent", "contradicted-parent", "unverified-parent", "unknown-origin")
 Place = str | Path
-How = tuple[int, Secret | None]  # what draws samples: a seed, and the secret of the policy
+How = Callable[[Model], Sampling]
 
 
 def check(
@@ -51,7 +52,7 @@ def check(
     registry: Registry | Place | None = None,
     expect: Sequence[Place] = (),
     deny: Sequence[Place] = (),
-    seed: int = 0,
+    seed: int | None = None,
 ) -> Check:
     """Hold models against a policy: forbidden ancestors, declarations, licences.
 
@@ -71,8 +72,9 @@ def check(
     expect, deny : sequence of str or Path
         Sources or registered models, beside those of the policy: parents that the weights must
         show, and models that no weights may be shared with.
-    seed : int
-        Breaks ties, and draws samples where the policy names no secret; recorded.
+    seed : int, optional
+        Breaks ties, and draws samples where the policy names no secret, for runs that must come out
+        again. Without it fresh bytes draw them, which the record has.
 
     Returns
     -------
@@ -90,7 +92,7 @@ def check(
     started = time.perf_counter()
     is_one = isinstance(model, str | Path | Model | Mapping)
     sources = [as_source("model", model)] if is_one else as_sources("model", model)
-    check_seed(seed)
+    number = 0 if seed is None else check_seed(seed)
     rules = (
         policy
         if isinstance(policy, Policy)
@@ -102,8 +104,9 @@ def check(
     home = _home(registry)
     rules = _with_named(rules, check_paths("expect", expect), check_paths("deny", deny))
     _check_asked(rules, home)
-    room = _open(home, rules, is_full=policy is not None or home is not None, seed=seed)
-    checked = _check_all(sources, room, (seed, secret))
+    room = _open(home, rules, is_full=policy is not None or home is not None, seed=number)
+    own = None if secret or seed is not None else bytes.fromhex(fresh().hex)
+    checked = _check_all(sources, room, partial(Sampling, number, secret, fresh=own))
     return Check(
         models=checked,
         rules={rule: rules.level(rule) for rule in RULES},
@@ -112,6 +115,7 @@ def check(
         registry=str(home.path) if home else "",
         n_registered=len(room.models),
         secret=secret.commitment if secret else "",
+        challenge=own.hex() if own else "",
         alpha=rules.alpha,
         parameters={
             "calibrated": rules.calibrated,
@@ -125,7 +129,7 @@ def check(
             "commons": list(rules.commons),
         },
         left_out=tuple(room.beside.left_out),
-        seed=seed,
+        seed=number,
         seconds=round(time.perf_counter() - started, 3),
         version=__version__,
     )
@@ -249,7 +253,7 @@ def _tried(found: FoundSource, room: Room, how: How) -> Weighed | WeightkinError
 
 
 def _check_one(model: Model, room: Room, how: How) -> Weighed:
-    policy, sampling = room.policy, Sampling(*how, model)
+    policy, sampling = room.policy, how(model)
     tested = {name: x for name, x in room.named.items() if name not in policy.commons}
     look_at = partial(look, model, tested, alpha=policy.alpha, sampling=sampling)
     try:
@@ -271,6 +275,7 @@ def _check_one(model: Model, room: Room, how: How) -> Weighed:
     against = [e.against for e in known.by_name.values() if isinstance(e, Evidence) and e.against]
     is_unnamed = room.registry is not None and not policy.forbidden_ancestors
     rows = [left_out(IN_OTHER_PARTS, "none-named")] if is_unnamed else []
+    rows += known.unconfirmed
     is_mixed = room.registry is not None and sampling.secret is not None
     rows += [left_out("search of the registry", "rows-known")] if is_mixed else []
     checked = Checked(
@@ -283,7 +288,7 @@ def _check_one(model: Model, room: Room, how: How) -> Weighed:
         declared_parents=known.declared.parents,
         declared_relation=known.declared.relation,
         licence=known.declared.licence,
-        n_compared=len(known.by_id or {}) + _n_direct(known),
+        n_compared=known.n_compared,
         against=tuple(against),
         findings=(*open_, *bench.findings()),
         ledger=ledger,
@@ -293,8 +298,3 @@ def _check_one(model: Model, room: Room, how: How) -> Weighed:
     reached = {name: e.reach for name, e in evidence.items() if e.reach}
     candidate = known.candidate
     return Weighed(checked, reached, candidate.n_outside, candidate.n_bytes)
-
-
-def _n_direct(known: Known) -> int:
-    """Models that were compared though they are not registered."""
-    return sum(isinstance(e, Evidence) and not e.other.id for e in known.by_name.values())

@@ -18,7 +18,7 @@ from weightkin.policy.named_models import (
 from weightkin.policy.naming import Meant, Resolved, Unknown
 from weightkin.policy.reach import Submitted
 from weightkin.policy.secret import Sampling
-from weightkin.records import left_out
+from weightkin.records import Skipped, left_out
 from weightkin.records.comparison import Summary
 from weightkin.records.kinds import is_lineage
 from weightkin.records.registry import Registered, Relative, Trace
@@ -35,6 +35,18 @@ class Known:
     candidate: Submitted
     trace: Trace | None = None
     by_id: Mapping[int, Evidence] | None = None  # registered models that were compared
+
+    @property
+    def n_compared(self) -> int:
+        """Registered models that were compared, and those that are named and not registered."""
+        named = (x for x in self.by_name.values() if isinstance(x, Evidence))
+        return len(self.by_id or {}) + sum(not x.other.id for x in named)
+
+    @property
+    def unconfirmed(self) -> list[Skipped]:
+        """Relations that rest on sketches, whose rows anybody may know, and why."""
+        every = (self.by_id or {}).values()
+        return [why for x in every if (why := x.unconfirmed) is not None]
 
 
 def look(

@@ -11,16 +11,16 @@ from weightkin.formats import Model
 from weightkin.formats.declared import declared
 from weightkin.formats.ledger import own_ledger
 from weightkin.policy.equal_values import MIN_EQUAL_SHARE, equal_share
-from weightkin.policy.naming import weights_as_registered
 from weightkin.policy.reach import Submitted, Unreached
 from weightkin.policy.same_rows import MIN_SHARE_FOUND, found_share, not_looked_at
 from weightkin.policy.secret import Sampling
 from weightkin.records import Comparison, Skipped, left_out, unread
-from weightkin.records.checking import Against, Ancestor, Drawn
+from weightkin.records.checking import Against, Ancestor
 from weightkin.records.comparison import Summary
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
 from weightkin.registry.browsing import sketch_of
+from weightkin.registry.prepared import weights_as_registered
 from weightkin.sketch.stand_in import as_model, n_parameters
 
 SEVERITY = ("dependent", "aligned-only", "not-testable", "no-evidence")
@@ -46,6 +46,14 @@ class Evidence:
     def is_related(self) -> bool:
         """Whether the two share weights."""
         return self.found.verdict == "dependent"
+
+    @property
+    def unconfirmed(self) -> Skipped | None:
+        """Why a relation that sketches show was not looked at in the weights."""
+        run = self.found.fresh
+        if run is None or run.why_not is None:
+            return None
+        return left_out(self.other.name, "sketch-not-drawn", reason=run.why_not.nested)
 
     def lost(self, *, is_needed: bool = False) -> Skipped | None:
         """What nobody could read, or draw: a forbidden model that is found has been found."""
@@ -78,8 +86,8 @@ class Tester:
         """Why "no evidence" would say too much, None if it would not."""
         if record.verdict == "dependent":
             return None
-        _, seed = self.sampling.between(other)
-        rows = None if self.sampling.secret is None else seed
+        seed = record.seed  # drawn with the sample
+        rows = None if self.sampling.drawn == "seed" else seed
         if (share := equal_share(other, self.candidate.model, rows)) >= MIN_EQUAL_SHARE:
             return left_out(other.name, "equal-values", share=share)
         if (found := found_share(other, self.candidate.model, seed)) >= MIN_SHARE_FOUND:
@@ -107,17 +115,18 @@ def of_registered(
         code = "registry-unread" if registry is None else "removed"
         return _not_testable(other, left_out(other.name, code))
     model, undrawn = as_model(sketch), None
-    if is_keyed and model.sketched is not None:
-        weights = weights_as_registered(registered, sketch)
+    direct = None if is_keyed else of_model(model, bench, other)
+    if model.sketched is not None and (direct is None or direct.is_related):
+        weights = weights_as_registered(registered, sketch, on_hub=is_keyed)
         if isinstance(weights, Skipped):
             undrawn = left_out(other.name, "sketch-not-drawn", reason=weights.nested)
         else:
-            model = weights
-    direct = of_model(model, bench, other)
+            model, direct = weights, None
+    direct = direct or of_model(model, bench, other)
     both = [direct] if found is None else [direct, replace(found, other=other)]
     worst = min(both, key=lambda x: SEVERITY.index(x.found.verdict))
-    worst = replace(worst, against=direct.against, reach=direct.reach, undrawn=undrawn)
-    return replace(worst, drawn=direct.found) if is_keyed else worst
+    worst = replace(worst, against=direct.against, reach=direct.reach)
+    return replace(worst, drawn=direct.found, undrawn=undrawn) if is_keyed else worst
 
 
 def of_model(other: Model, bench: Tester, known: Ancestor | None = None) -> Evidence:
@@ -145,6 +154,7 @@ def of_model(other: Model, bench: Tester, known: Ancestor | None = None) -> Evid
         lost = [left_out(other.name, "stacks-left-out")]
     limits = not_looked_at(other, bench.candidate.model)
     limits += [left_out(BLIND, "only-sketch")] if other.sketched is not None else []
+    limits += [left_out("sample", "fixed-sample")] if other.sketched is not None else []
     limits += [left_out(BLIND, "hub-part-read")] if record.parameters.get("frugal") else []
     return Evidence(
         other=ancestor,
@@ -160,17 +170,10 @@ def of_model(other: Model, bench: Tester, known: Ancestor | None = None) -> Evid
             source=other.source,
             revision=other.revision or "",
             digest=record.a.digest,
-            drawn=_drawn(other, bench.sampling),
+            drawn="sketch" if other.sketched is not None else bench.sampling.drawn,
             limits=tuple(limits),
         ),
     )
-
-
-def _drawn(other: Model, sampling: Sampling) -> Drawn:
-    """What draws the sample of a comparison."""
-    if other.sketched is not None:
-        return "sketch"
-    return "seed" if sampling.secret is None else "secret"
 
 
 def _not_testable(other: Ancestor, why: Skipped) -> Evidence:

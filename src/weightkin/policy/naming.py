@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from weightkin.errors import WeightkinError
@@ -19,7 +19,7 @@ from weightkin.records.checking import Ancestor
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
 from weightkin.registry.browsing import sketch_of
-from weightkin.registry.prepared import held_whole, source_of, weights_of
+from weightkin.registry.prepared import held_whole, weights_as_registered
 from weightkin.sketch import Sketch
 from weightkin.sources.hub import SCHEME
 from weightkin.text import shown, unreadable
@@ -102,13 +102,6 @@ def _of_one_digest(found: Sequence[Registered], *, by_digest: bool = False) -> M
     """All models of one digest, without those that merely claim it where others have it."""
     computed = tuple(m for m in found if not m.claimed)
     return Meant(computed or tuple(found), is_claimed=by_digest and not computed)
-
-
-def weights_as_registered(known: Registered, sketch: Sketch) -> Model | Skipped:
-    """The weights of a registered model, where it was registered from and as they were then."""
-    revision = known.revision or None
-    held = replace(sketch, source=known.source, digest=known.digest, revision=revision)
-    return weights_of(held, source_of([known]))
 
 
 def all_of(known: Registered, sketch: Sketch) -> Model | Skipped:

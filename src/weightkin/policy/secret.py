@@ -1,10 +1,12 @@
-"""The secret of a policy, and the sample that it draws for each model at the gate.
+"""What draws the samples of each model at the gate: fresh bytes, the secret of a policy, or a seed.
 
-Whoever knows which rows are read can change those and no others. So the operator of a gate may keep
-a key: the bytes that draw the sample of a comparison are a keyed hash of what both models are,
-every value of the one at the gate. The same file is judged by the same sample every time; one that
-differs in one value by another, and nobody without the key can say by which. The key itself is in
-no record: there is a commitment, by which it can be told from other keys afterwards.
+Whoever knows which rows are read can change those and no others. So they are drawn by bytes of that
+moment, which the record has. Who can ask often may find out from many draws what is read of other
+files; so the operator of a gate may keep a key instead: the bytes that draw the sample of a
+comparison are a keyed hash of what both models are, every value of the one at the gate. The same
+file is judged by the same sample every time; one that differs in one value by another, and nobody
+without the key can say by which. The key itself is in no record: there is a commitment, by which it
+can be told from other keys afterwards.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from weightkin.errors import UnreadableModel, UsageError
 from weightkin.evidence.draws import N_BYTES, pinned
 from weightkin.formats import Model, digest, full_digest
 from weightkin.records.accounting import Challenge
+from weightkin.records.checking import Drawn
 from weightkin.sources.local import read_whole
 
 FROM_ENVIRONMENT = "env:"
@@ -106,15 +109,25 @@ class Sampling:
     Attributes
     ----------
     seed : int
-        Draws them where there is no secret: then anybody may know them.
+        Draws them where there is neither of the others: then anybody may know them.
     secret : Secret or None
     model : Model
         The one at the gate.
+    fresh : bytes or None
+        Bytes that nobody knew before this check.
     """
 
     seed: int
     secret: Secret | None
     model: Model
+    fresh: bytes | None = None
+
+    @property
+    def drawn(self) -> Drawn:
+        """What draws them."""
+        if self.secret is not None:
+            return "secret"
+        return "seed" if self.fresh is None else "own"
 
     @cached_property
     def binding(self) -> str:
@@ -123,8 +136,11 @@ class Sampling:
 
     def between(self, other: Model) -> tuple[Challenge, int]:
         """What draws the sample of a comparison with another model, and a seed for all else."""
-        if self.secret is None:
+        if self.secret is not None:
+            drawn = self.secret.keyed("draw", *sorted((self.binding, digest(other))))
+        elif self.fresh is not None:
+            drawn = self.fresh + hmac.new(self.fresh, b"all else", hashlib.sha256).digest()
+        else:
             return pinned(self.seed), self.seed
-        drawn = self.secret.keyed("draw", *sorted((self.binding, digest(other))))
         challenge = Challenge(drawn="own", hex=drawn[:N_BYTES].hex(), binding="partial")
         return challenge, int.from_bytes(drawn[N_BYTES : N_BYTES + 4], "big")

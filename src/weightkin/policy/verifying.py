@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
+from weightkin.api.challenges import challenge_of
 from weightkin.api.differences import value_differences
-from weightkin.errors import UsageError, WeightkinError
+from weightkin.errors import UnreadableModel, UsageError, WeightkinError
 from weightkin.formats import Model, digest
 from weightkin.policy.named_models import Tester, of_model
 from weightkin.policy.reach import Submitted
@@ -76,7 +77,7 @@ def verify_check(record: Check, secret: str | None = None) -> Rechecked:
                 unchecked.append(f"{pair}: {why}")
                 continue
             try:
-                lines = _again(old, Sampling(record.seed, _key_of(old, key), model))
+                lines = _again(old, _sampling(record, old, key, model))
             except WeightkinError as error:
                 unchecked.append(f"{pair}: {error}")
                 continue
@@ -106,8 +107,15 @@ def _why_not(old: Against, key: Secret | None) -> str:
     return ""
 
 
-def _key_of(old: Against, key: Secret | None) -> Secret | None:
-    return key if old.drawn == "secret" else None
+def _sampling(record: Check, old: Against, key: Secret | None, model: Model) -> Sampling:
+    """What drew the sample of a comparison."""
+    if old.drawn == "own":
+        try:
+            own = challenge_of(f"own:{record.challenge}")
+        except UsageError as error:
+            raise UnreadableModel(f"record: {error}") from None
+        return Sampling(record.seed, None, model, bytes.fromhex(own.hex))
+    return Sampling(record.seed, key if old.drawn == "secret" else None, model)
 
 
 def _again(old: Against, sampling: Sampling) -> list[str]:

@@ -22,7 +22,7 @@ Setting = Literal["error", "warning", "off"]
 Level = Literal["error", "warning"]
 State = Literal["hit", "unverifiable"]
 Outcome = Literal["pass", "hit", "incomplete"]
-Drawn = Literal["", "seed", "secret", "sketch"]
+Drawn = Literal["", "own", "seed", "secret", "sketch"]
 
 
 RULES: Mapping[str, Setting] = {  # the level of each where a policy says nothing
@@ -58,8 +58,8 @@ class Against(InOneLine):
 
     ``tested`` is the share of the parameters in blocks and embeddings that entered a test,
     ``log10_reach`` the smallest p-value that these tests could have given. ``drawn`` is what drew
-    the sample: the seed of the check, the secret of its policy, or whoever made the sketch that was
-    compared; empty in earlier records.
+    the sample: fresh bytes of the check, its seed, the secret of its policy, or whoever made the
+    sketch that was compared; empty in earlier records.
     """
 
     name: str
@@ -123,6 +123,7 @@ class Check(InOneLine):
     registry: str = ""
     n_registered: int = 0
     secret: str = ""  # commitment to the key that drew samples; never the key
+    challenge: str = ""  # fresh bytes that drew them, in hexadecimal; empty: a seed or a secret did
     alpha: float
     parameters: dict[str, Any] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()  # files that the policy says are not looked at

@@ -157,6 +157,21 @@ class Direction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FreshRun:
+    """A comparison of weights on a sample that was drawn for it; or why there is none.
+
+    ``challenge`` drew the sample, bound to the digests of both models; None where that is all there
+    is. With it, ``effort``, ``alpha`` and seed 0, `compare` gives the p-value again.
+    """
+
+    log10_pvalue: float = 0.0
+    alpha: float = 0.0  # its level
+    effort: Effort = "quick"
+    challenge: Challenge | None = None
+    why_not: Skipped | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary(InOneLine):
     """What was found about another model, which is ``a``: the facts of a comparison that are kept.
 
@@ -188,6 +203,7 @@ class Summary(InOneLine):
     alpha: float = 0.0  # the level of the comparison
     components: tuple[ComponentRelation, ...] = ()
     looked_at: Looked = ""  # by a registry
+    fresh: FreshRun | None = None  # of a registry, which compares what anybody may know first
 
     @property
     def is_same(self) -> bool:

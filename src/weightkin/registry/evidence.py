@@ -123,8 +123,8 @@ def _known(said: Mapping[str, Any]) -> Summary | None:
         return None
     if known.log10_pvalue > 0:
         return None
-    bare = replace(known, kind_details={}, effect=None, parts=(), reason=None, alpha=0.0)
-    return replace(bare, looked_at="imported")
+    bare = replace(known, kind_details={}, effect=None, parts=(), reason=None, fresh=None)
+    return replace(bare, alpha=0.0, looked_at="imported")
 
 
 def _renumbered(graph: FamilyGraph, models: Mapping[int, Registered], source: Path) -> FamilyGraph:

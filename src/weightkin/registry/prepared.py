@@ -28,6 +28,7 @@ from weightkin.sketch.vectors import search_vector
 from weightkin.sources.hub import SCHEME
 
 MAX_SKETCH = 1 << 28  # bytes of a file
+Held = tuple[Sketch, str | None]  # what there is of a model, and where its weights are
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +116,12 @@ def source_of(models: Iterable[Registered]) -> str | None:
     return next((m.source for m in models if not m.imported and not m.claimed), None)
 
 
-def weights_of(sketch: Sketch, source: str | None) -> Model | Skipped:
+def weights_of(sketch: Sketch, source: str | None, *, on_hub: bool = True) -> Model | Skipped:
     """The weights a model was registered from, or why they cannot be looked at."""
     if source is None:
         return left_out(sketch.name, "source-not-opened")
+    if source.startswith(SCHEME) and not on_hub:
+        return left_out(sketch.name, "left-on-hub")
     repository, colon, file = source.removeprefix(SCHEME).partition(":")
     if source.startswith(SCHEME) and sketch.revision and not {"@", "+"} & set(source):
         source = f"{SCHEME}{repository}@{sketch.revision}{colon}{file}"
@@ -129,6 +132,19 @@ def weights_of(sketch: Sketch, source: str | None) -> Model | Skipped:
     if model.sketched is not None:
         return left_out(sketch.name, "only-sketch")
     return model if is_of(sketch, model) else left_out(sketch.name, "weights-changed")
+
+
+def as_registered(sketch: Sketch, known: Registered) -> Sketch:
+    """A stored sketch with what was registered: of equal contents it is the one added first."""
+    revision = known.revision or None
+    return replace(sketch, source=known.source, digest=known.digest, revision=revision)
+
+
+def weights_as_registered(
+    known: Registered, sketch: Sketch, *, on_hub: bool = True
+) -> Model | Skipped:
+    """The weights of a registered model, where it was registered from and as they were then."""
+    return weights_of(as_registered(sketch, known), source_of([known]), on_hub=on_hub)
 
 
 def _prepared(sketch: Sketch, model: Model, said: Declared) -> Prepared:

@@ -32,6 +32,7 @@ from weightkin.registry import (
     family,
     kept_graph,
     queries,
+    rechecking,
     tracing,
     transfer_archive,
     verifying,
@@ -170,16 +171,14 @@ class Registry:
         for number in check_kind("also", also, tuple | list, "a list of numbers"):
             check_count("a number of also", number)
         query, own = queries.prepared(self.path, as_source("source", source))
-        request = Request(
-            own=own, wanted=tuple(also), alpha=alpha, seed=seed, most=most, fresh=fresh
-        )
+        request = Request(own=own, wanted=also, alpha=alpha, seed=seed, most=most, fresh=fresh)
         what = self._traced(query, request)
         where = what.placed.placement()
         seconds = round(time.perf_counter() - started, 3)
         record = queries.search_record(query, what.found, where, what.first, seconds)
         said = query.declared
-        declared = declarations.check_declared(said.parents, what.matches, what.found, where)
-        return Trace(search=record, declared=declared, licence=said.licence)
+        known = declarations.check_declared(said.parents, what.matches, what.found, where)
+        return Trace(search=record, declared=known, licence=said.licence)
 
     def descendants(
         self, source: Source, *, alpha: float = ALPHA, seed: int = 0, fresh: bool = False
@@ -281,9 +280,11 @@ class Registry:
             raise UsageError(f"{name}: no such model in {self.path}")
         return tuple(gone)
 
-    def verify(self) -> tuple[Skipped, ...]:
-        """All that is damaged: rows, vectors, sketches, counts. Every sketch is read."""
-        return tuple(verifying.damages(self.path))
+    def verify(self, *, edges: bool = False) -> tuple[Skipped, ...]:
+        """All that is damaged; every sketch is read. With ``edges`` fresh runs are made again."""
+        check_flag("edges", edges)
+        found = verifying.damages(self.path)
+        return tuple(rechecking.rechecked(self.path) if edges and not found else found)
 
     def export(self, file: str | Path) -> int:
         """Export the registry, without the weights, to one file; returns the number of models."""

@@ -1,7 +1,8 @@
 """Who is related to a model: vectors propose, `compare` concludes, and the level is paid for all.
 
-Candidates are the nearest by both vectors. Each is compared on its sketch; where that shows nothing
-and the invariant vectors are alike, the weights themselves are compared, if they are still there.
+Candidates are the nearest by both vectors. Each is compared on its sketch; where that shows a
+relation, or nothing while the invariant vectors are alike, the weights themselves are compared on a
+fresh sample, if they are still there (`registry.confirming`).
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from dataclasses import replace
 
 from weightkin._version import __version__
 from weightkin.api.compare import compare
-from weightkin.formats import Model
 from weightkin.lineage.relatives import cut
-from weightkin.records import Comparison, Skipped, left_out
-from weightkin.records.comparison import Looked, Summary
+from weightkin.records import Skipped, left_out
+from weightkin.records.comparison import Summary
 from weightkin.records.form import written
 from weightkin.records.registry import Registered, Relative
+from weightkin.registry.confirming import confirmed, of_weights, weights_of_both
 from weightkin.registry.edges import recalled, write_edges
 from weightkin.registry.entries import now
-from weightkin.registry.prepared import Prepared, source_of, weights_of
+from weightkin.registry.prepared import Prepared, source_of
 from weightkin.registry.proposing import (
     LEAST_INVARIANT,
     Candidate,
@@ -77,9 +78,8 @@ def _relative(
 ) -> Relative:
     """One candidate with its verdict, ``known`` from before or found now."""
     if known is None:
-        record, looked_at = _compare(query, candidate, found)
-        known = replace(record.summary, looked_at=looked_at)
-        found.bytes_read += record.bytes_read if looked_at == "weights" else 0
+        known, n_bytes = _compare(query, candidate, found)
+        found.bytes_read += n_bytes
     return Relative(
         model=candidate.model,
         summary=known,
@@ -88,8 +88,11 @@ def _relative(
     )
 
 
-def _compare(query: Prepared, candidate: Candidate, found: Compared) -> tuple[Comparison, Looked]:
-    """On what the registry holds; on the weights where that shows nothing and vectors are alike."""
+def _compare(query: Prepared, candidate: Candidate, found: Compared) -> tuple[Summary, int]:
+    """On what the registry holds; on the weights where that shows nothing and vectors are alike.
+
+    What it shows is confirmed on the weights.
+    """
     sketch = query.sketch
     a, b = as_model(candidate.sketch), as_model(sketch)
     if not (a.sketched is None and b.sketched is None):
@@ -98,19 +101,15 @@ def _compare(query: Prepared, candidate: Candidate, found: Compared) -> tuple[Co
             x, y = cut(x), cut(y)
         a, b = stand_in(x), stand_in(y)
     record = compare(a, b, alpha=found.paid_alpha, seed=found.request.seed)
-    is_settled = record.verdict == "dependent" or a.sketched is None
-    if is_settled or candidate.invariant_cosine < LEAST_INVARIANT:
-        return record, "sketch"
-    whole: list[Model] = []
-    for x, where in ((candidate.sketch, source_of(candidate.models)), (sketch, query.weights_at)):
-        model: Model | Skipped = as_model(x)
-        if isinstance(model, Model) and model.sketched is not None:
-            model = weights_of(x, where)
-        if isinstance(model, Skipped):
-            found.skipped.append(left_out(x.name, "sketch-shows-nothing", reason=model.nested))
-            return record, "sketch"
-        whole.append(model)
-    return compare(whole[0], whole[1], alpha=found.paid_alpha, seed=found.request.seed), "weights"
+    both = (candidate.sketch, source_of(candidate.models)), (sketch, query.weights_at)
+    if record.verdict == "dependent":
+        return confirmed(record, *both)
+    if a.sketched is not None and candidate.invariant_cosine >= LEAST_INVARIANT:
+        whole = weights_of_both(both, on_hub=True)
+        if not isinstance(whole, Skipped):
+            return of_weights(*whole, alpha=found.paid_alpha)
+        found.skipped.append(left_out(whole.what, "sketch-shows-nothing", reason=whole.nested))
+    return replace(record.summary, looked_at="sketch"), 0
 
 
 def remember(connection: sqlite3.Connection, own: Registered, found: Compared) -> None:

@@ -35,9 +35,10 @@ def check_lines(record: Check) -> list[str]:
     registry = held if record.registry else "no registry"
     if record.secret:
         lines.append(f"  samples drawn by the secret of the policy (commitment {record.secret})")
+    drawn = "fresh bytes" if record.challenge else f"seed {record.seed}"
     lines.append(
-        f"  {policy}; {registry}; alpha {record.alpha:g}; {record.seconds:.2f} s, seed"
-        f" {record.seed}, weightkin {record.version}"
+        f"  {policy}; {registry}; alpha {record.alpha:g}; {record.seconds:.2f} s, {drawn},"
+        f" weightkin {record.version}"
     )
     return lines
 

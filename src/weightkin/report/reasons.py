@@ -104,6 +104,7 @@ REASON_WORDS: Mapping[str, Words] = {
     "first-experts": "only the first {n} experts of a block are compared",
     "large-group": "more than {n} of them, so only tensors of equal name are compared",
     "only-sketch": "only a sketch is available",
+    "left-on-hub": "its weights are on a hub, and are not read from there to confirm a relation",
     "damaged-entry": "damaged ({error}); remove it by its number and add the model again",
     "damaged-found": "damaged ({error}); it is not used, and computed again by the next question",
     "damaged-job": "damaged ({error}); give the sources of interrupted jobs to `add` again",
@@ -220,6 +221,8 @@ REASON_WORDS: Mapping[str, Words] = {
         "no such registered model"
         + (f" in {shown(x['registry'])}" if x["registry"] else ", and there is no registry")
     ),
+    "edge-differs": "its fresh run gave log10 p = {before}, and gives {now} now",
+    "edge-not-recomputed": lambda x: f"its fresh run cannot be made again: {_nested(x)}",
     "digest-claimed": "its digest is stated by a sketch, and was not computed here",
     "removed": "it was removed",
     "registry-unread": "its registry cannot be read",
@@ -229,9 +232,10 @@ REASON_WORDS: Mapping[str, Words] = {
     "without-commons": "compared without the tensors that everybody may share",
     "rows-known": "it reads sketches, whose rows anybody may know; the secret of the policy draws "
     "only samples of models that the policy names",
+    "fixed-sample": "a sketch was compared, whose rows anybody may know; a secret reads weights",
     "sketch-not-drawn": lambda x: (
-        "the secret of the policy cannot draw a sample of it, because only its sketch is "
-        f"available: {_nested(x)}"
+        "no sample of it could be drawn, because only its sketch is available, whose rows anybody "
+        f"may know: {_nested(x)}"
     ),
     "rows-found": "{share:.0%} of its values are in rows that this model has too, in other places",
     "equal-values": "{share:.0%} of the values read are the same at their places, or negated",

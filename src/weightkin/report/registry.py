@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from weightkin.records.form import pvalue_words
 from weightkin.records.registry import Relation, Relative, Search, Step, Trace
 from weightkin.report.clues import declared_words, evidence_line
 from weightkin.report.parent_words import parent_words
@@ -129,10 +130,21 @@ def relation_words(x: Relative) -> str:
     return f"{words}, {x.steps} steps {DIRECTIONS[x.relation]}" if x.steps > 1 else words
 
 
+def looked_words(x: Relative) -> str:
+    """What was compared, and whether the weights show it on a fresh sample."""
+    run = x.summary.fresh
+    if run is None or x.looked_at == "weights":
+        return x.looked_at
+    if run.why_not is not None:
+        return f"{x.looked_at}; not confirmed on the weights: {why(run.why_not)}"
+    return f"{x.looked_at}; confirmed on the weights ({pvalue_words(run.log10_pvalue)})"
+
+
 def _relative(x: Relative) -> str:
     kinds = f" {', '.join(x.kind)}" if x.kind else ""
     said = f"{relation_words(x)}; " if relation_words(x) else ""
-    return f"#{x.model.id} {printable(x.model.name)}{kinds}: {said}{printable(x.sentence)}"
+    looked = f"; {printable(looked_words(x))}" if x.summary.fresh is not None else ""
+    return f"#{x.model.id} {printable(x.model.name)}{kinds}: {said}{printable(x.sentence)}{looked}"
 
 
 def _step(step: Step) -> str:

@@ -101,7 +101,8 @@ def command_of(record: Record) -> str:
         files = [("--policy", record.policy), ("--registry", record.registry)]
         given = [x for pair in files if pair[1] for x in pair]
         sources = [x.source for x in record.models]
-        return shlex.join(["weightkin", "check", *sources, *given, "--seed", str(record.seed)])
+        seed = [] if record.challenge else ["--seed", str(record.seed)]
+        return shlex.join(["weightkin", "check", *sources, *given, *seed])
     search, verb = (record.search, "trace") if isinstance(record, Trace) else (record, "search")
     return shlex.join(["weightkin", verb, search.source or search.name, *_options(search)])
 

@@ -29,7 +29,7 @@ from weightkin.report.descendants import path_words
 from weightkin.report.draws import drawn_by, extent_words
 from weightkin.report.findings import advice
 from weightkin.report.parent_words import parent_words, rival_words
-from weightkin.report.registry import numbered, relation_words
+from weightkin.report.registry import looked_words, numbered, relation_words
 from weightkin.report.terminal import AXIS_WORDS, PART_WORDS, file_size, printable
 from weightkin.report.tree import kind_words
 from weightkin.text import counted
@@ -78,6 +78,7 @@ def environment(*, is_served: bool = False) -> jinja2.Environment:
         "axis": lambda name: AXIS_WORDS.get(name, name),
         "verdict": lambda verdict: PART_WORDS.get(verdict, verdict),
         "kinds": kind_words,
+        "looked": looked_words,
         "relation": relation_words,
         "path": path_words,
         "equal_kinds": equal_kinds,
