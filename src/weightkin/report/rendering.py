@@ -19,6 +19,7 @@ from weightkin.records.registry import Adding, Listing, Search, Trace
 from weightkin.records.sketching import Sketching
 from weightkin.report import graph_formats
 from weightkin.report.checking import check_lines
+from weightkin.report.comparison import comparison_lines
 from weightkin.report.cyclonedx import cyclonedx
 from weightkin.report.descendants import descendants_lines
 from weightkin.report.heatmap import location_lines
@@ -29,7 +30,6 @@ from weightkin.report.model_card import model_card
 from weightkin.report.parentage import Parentage, of_comparison, of_trace
 from weightkin.report.registry import search_lines, trace_lines
 from weightkin.report.sarif import sarif
-from weightkin.report.terminal import comparison_lines
 from weightkin.report.tree import family_lines
 
 KINDS: Mapping[str, Any] = {
