@@ -44,7 +44,10 @@ def test_the_drawing_is_the_default(tree):
     code, out, err, asked = tree("a", "b")
     assert (code, err) == (0, "")
     assert out.splitlines()[0] == families.small().sentence
-    assert "mix  merged" in out
+    assert "─▶ mix " in out
+    assert "p <=" not in out
+    assert "p <= 1e-431" in tree("a", "b", "-v")[1]
+    assert tree("a", "b", "-q")[1] == f"{families.small().sentence}\n"
     assert asked["sources"] == ["a", "b"]
     assert (asked["method"], asked["alpha"], asked["seed"]) == ("weightkin", 1e-6, 0)
     assert asked["cache"].parts[-2:] == ("weightkin", "sketches")

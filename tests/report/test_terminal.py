@@ -13,10 +13,10 @@ from weightkin.records.accounting import Equal
 from weightkin.records.family import FamilyEdge
 from weightkin.report.comparison import comparison_lines
 from weightkin.report.derived import derivation_facts
+from weightkin.report.explain import explain
 from weightkin.report.line import Line, painted
 from weightkin.report.plain import plain_words
 from weightkin.report.table import table
-from weightkin.report.tree import explain
 
 EMBEDDED = Part(name="embedding", verdict="aligned-only", log10_pvalue=-9.0, is_embedding=True)
 MIXED = Part(name="vision", verdict="dependent", log10_pvalue=-99.0)

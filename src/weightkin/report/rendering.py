@@ -80,7 +80,7 @@ def lines_of(record: Any, *, width: int, is_unicode: bool, is_full: bool = False
     is_unicode : bool
         Draw with Unicode characters, not with ASCII.
     is_full : bool
-        All that a comparison has, not the short form.
+        All that a comparison or a family has, not the short form.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def lines_of(record: Any, *, width: int, is_unicode: bool, is_full: bool = False
         case Location():
             return location_lines(record, is_unicode=is_unicode)
         case FamilyGraph():
-            return family_lines(record, is_unicode=is_unicode, width=width)
+            return family_lines(record, is_unicode=is_unicode, width=width, is_full=is_full)
     plain: Mapping[type, Callable[[Any], list[str]]] = {
         Search: search_lines,
         Trace: trace_lines,
