@@ -109,7 +109,7 @@ def test_licences_are_in_listing_trace_and_export(family, tmp_path):
         listing_lines(Listing(models=registry.list()))
     )
     traced = registry.trace("root")
-    assert "licence declared: <b>odd</b>\\x1b[31m" in "\n".join(trace_lines(traced))
+    assert "licence     <b>odd</b>\\x1b[31m (declared)" in "\n".join(trace_lines(traced))
     registry.export(tmp_path / "all.zip")
     other = Registry(tmp_path / "other.sqlite")
     assert other.import_(tmp_path / "all.zip").added[0].licence == traced.licence

@@ -7,15 +7,17 @@ from dataclasses import replace
 import pytest
 
 from tests import families
-from tests.report.records import comparison, search
-from weightkin.records import Direction, Part, clue
+from tests.report.records import check, comparison, search, trace
+from weightkin.records import Direction, Part, clue, left_out
 from weightkin.records.accounting import Equal
 from weightkin.records.family import FamilyEdge
+from weightkin.report.checking import check_lines
 from weightkin.report.comparison import comparison_lines
 from weightkin.report.derived import derivation_facts
 from weightkin.report.explain import explain
 from weightkin.report.line import Line, painted
 from weightkin.report.plain import plain_words
+from weightkin.report.registry import search_lines, trace_lines
 from weightkin.report.table import table
 
 EMBEDDED = Part(name="embedding", verdict="aligned-only", log10_pvalue=-9.0, is_embedding=True)
@@ -92,9 +94,50 @@ def test_colours_are_codes_around_the_text_alone():
 
 
 def test_a_table_is_as_wide_as_what_is_in_it():
-    lines = table(("name", "n", "none"), [("x", "1", ""), ("long name", "1,000", "")], right=(1,))
-    assert lines == ["name           n", "x              1", "long name  1,000"]
+    rows = [("x", "1", ""), ("long name", "1,000", "")]
+    lines = table(("name", "n", "none"), rows, right=(1,))
+    assert lines == ["  name           n", "  x              1", "  long name  1,000"]
     assert table(("name",), []) == []
+    rows = [("first-and-a-very-long-last", "12"), ("b", "3")]
+    cut = table(("name", "n"), rows, right=(1,), width=19)
+    assert cut == ["  name            n", "  first...-last  12", "  b               3"]
+
+
+def test_what_a_search_comes_to_is_one_plain_sentence():
+    found = search()
+    assert search_lines(found)[:2] == [found.sentence, "It was probably made from base."]
+    assert "  step        child <- #1 base (fine-tuned; direction 0.97)" in trace_lines(trace())
+    step = replace(found.parents[0], direction="undetermined")
+    for record, words in (
+        (replace(found, parents=(step,)), "from which it was made is open."),
+        (replace(found, relatives=(), others=()), "No shared weights were found with any model"),
+        (replace(found, relatives=(), not_testable=left_out("", "no-axis")), "No test applies"),
+    ):
+        assert words in search_lines(record)[1]
+
+
+def test_the_table_of_relatives_fits_the_terminal_and_details_are_asked_for():
+    found = replace(search("a-long-name-" * 9).relatives[0])
+    many = replace(search(), relatives=(found,) * 30)
+    lines = search_lines(many, width=70)
+    assert max(map(len, lines)) <= 70
+    assert "  10 more (-v lists them)" in lines
+    assert sum("p <= 1e-100" in x for x in lines) == 20
+    assert sum(found.sentence in x for x in search_lines(many, is_full=True)) == 30
+
+
+def test_a_check_gives_each_advice_once_and_says_what_is_broken():
+    model = check().models[0]
+    hits = replace(model, findings=model.findings[:1])
+    record = replace(check(), models=(hits, replace(hits, name="second")))
+    lines = check_lines(record)
+    assert lines[:2] == [record.sentence, "The policy is broken: forbidden-ancestor."]
+    advices = [x for x in lines if x.startswith("  forbidden-ancestor: ")]
+    assert len(advices) == 1
+    assert sum(x.startswith("  error forbidden-ancestor: ") for x in lines) == 2
+    assert "have not passed" in check_lines(check())[1]
+    assert not any("alpha" in x for x in lines)
+    assert "alpha" in check_lines(record, is_full=True)[-1]
 
 
 @pytest.mark.parametrize(

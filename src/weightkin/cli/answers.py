@@ -25,7 +25,7 @@ import typer
 
 from weightkin.errors import UsageError, unwritable
 
-NARROWEST, NO_LIMIT = 40, 1 << 30  # columns
+NARROWEST = 40  # columns
 Output = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write the result to a new file instead of standard output."),
@@ -124,8 +124,10 @@ def shared(command: Callable[..., None]) -> Callable[..., None]:
 
 def terminal_width() -> int:
     """Columns of the terminal; what other programs read is never broken into lines."""
+    from weightkin.report.width import WIDE
+
     if "COLUMNS" not in os.environ and not sys.stdout.isatty():
-        return NO_LIMIT
+        return WIDE
     return max(NARROWEST, shutil.get_terminal_size((80, 24)).columns)
 
 

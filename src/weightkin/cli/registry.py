@@ -80,7 +80,7 @@ def search(
     answer: Answer,
 ) -> None:
     """Find the registered models that are related to a model."""
-    from weightkin.report.registry import relative_lines, search_lines
+    from weightkin.report.registry import search_lines
 
     check_page(html, (source,))
     home = _home(registry)
@@ -89,8 +89,9 @@ def search(
         if as_json:
             answer.text(record.to_json())
         else:
-            short = relative_lines(record) if answer.is_quiet else None
-            answer.lines(short or search_lines(record, str(home.path)), None)
+            where = str(home.path)
+            lines = search_lines(record, where, is_full=answer.is_verbose, width=answer.width)
+            answer.lines(lines)
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
 
@@ -140,7 +141,9 @@ def descendants(
     if as_json:
         answer.text(record.to_json())
     else:
-        answer.lines(descendants_lines(record, str(home.path)))
+        where = str(home.path)
+        lines = descendants_lines(record, where, is_full=answer.is_verbose, width=answer.width)
+        answer.lines(lines)
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
 
@@ -200,14 +203,12 @@ def _home(path: Path | None, store: str | None = None) -> Registry:
 
 
 def _print_trace(record: Trace, home: Registry, answer: Answer, *, as_json: bool) -> None:
-    from weightkin.report.registry import path_lines, trace_lines
+    from weightkin.report.registry import trace_lines
 
     if as_json:
         answer.text(record.to_json())
-    elif answer.is_quiet:
-        answer.lines(path_lines(record.search) or trace_lines(record)[:1])
     else:
-        answer.lines(trace_lines(record, str(home.path)))
+        answer.lines(trace_lines(record, str(home.path), is_full=answer.is_verbose))
 
 
 def _finish_adding(record: Adding, answer: Answer, *, as_json: bool) -> None:

@@ -76,11 +76,11 @@ def lines_of(record: Any, *, width: int, is_unicode: bool, is_full: bool = False
     record : object
         A record of any command.
     width : int
-        Columns of the drawing of a family.
+        Columns of drawings and tables.
     is_unicode : bool
         Draw with Unicode characters, not with ASCII.
     is_full : bool
-        All that a comparison or a family has, not the short form.
+        All that a record has, not the short form.
 
     Returns
     -------
@@ -94,11 +94,15 @@ def lines_of(record: Any, *, width: int, is_unicode: bool, is_full: bool = False
             return location_lines(record, is_unicode=is_unicode)
         case FamilyGraph():
             return family_lines(record, is_unicode=is_unicode, width=width, is_full=is_full)
+        case Search():
+            return search_lines(record, is_full=is_full, width=width)
+        case Trace():
+            return trace_lines(record, is_full=is_full)
+        case Descendants():
+            return descendants_lines(record, is_full=is_full, width=width)
+        case Check():
+            return check_lines(record, is_full=is_full)
     plain: Mapping[type, Callable[[Any], list[str]]] = {
-        Search: search_lines,
-        Trace: trace_lines,
-        Descendants: descendants_lines,
-        Check: check_lines,
         Adding: adding_lines,
         Listing: listing_lines,
         ModelRecord: model_lines,

@@ -65,7 +65,7 @@ def detail_lines(record: Comparison) -> list[str]:
         for x in record.axes
     ]
     head = ("axis", "p", "blocks", "median cosine (best wrong match)")
-    lines += ["", *(f"  {line}" for line in table(head, rows, right=(1, 2)))] if rows else []
+    lines += ["", *table(head, rows, right=(1, 2))] if rows else []
     return [*lines, *_by_luck(record), "", *_notes(record), *_tests(record)]
 
 
@@ -179,7 +179,7 @@ def _tests(record: Comparison) -> list[str]:
         for t in record.tests
     ]
     head = ("test", "blocks", "units", "statistic", "log10 p", "null")
-    return ["", *(f"  {line}" for line in table(head, rows, right=(2, 3, 4)))] if rows else []
+    return ["", *table(head, rows, right=(2, 3, 4))] if rows else []
 
 
 def _outside(record: Comparison) -> list[str]:

@@ -24,9 +24,8 @@ from weightkin.report.nodes import (
 from weightkin.report.parent_words import open_words, parent_words
 from weightkin.report.reasons import why
 from weightkin.report.terminal import MAX_SKIPPED, file_size, printable
-from weightkin.report.width import NARROW, with_words
+from weightkin.report.width import NARROW, WIDE, with_words
 
-WIDE = 1 << 30  # columns: no line is too long
 HINTS = "--explain CHILD gives the reasons for one parent, -v the figures of every edge"
 
 

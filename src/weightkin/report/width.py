@@ -7,6 +7,7 @@ import textwrap
 
 UNBROKEN = "\u00a0"  # a space where no line ends
 MARK = "$ "  # before a command, whose line is never wrapped
+WIDE = 1 << 30  # columns: no line is too long
 NARROW = 30  # columns that names and words have in any case
 LAST = 16  # columns that the last column of a table needs to be continued in place
 
