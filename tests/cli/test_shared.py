@@ -74,7 +74,7 @@ def test_every_option_registry_reads_the_environment():
 
 def test_the_registry_of_the_environment_is_the_default(home, monkeypatch):
     monkeypatch.setenv("WEIGHTKIN_REGISTRY", str(home / "r.sqlite"))
-    assert command("list").stdout.count("\n") == 2
+    assert command("list").stdout.count("\n") == 3
     assert command("tree").stdout.startswith("2 models: 1 family")
     assert command("tree", home / "a").stdout.startswith("1 model: ")  # what is named counts first
     assert command("tree", "--registry", home / "r.sqlite", home / "a").returncode == 4

@@ -35,7 +35,7 @@ def test_people_read_the_path_on_one_line(file, family):
     assert "\n  path        root -" in said
     assert "undeclared  child: " in said
     assert "query" not in said
-    assert "#1 root" in run("list", "--registry", file).stdout
+    assert "#1  root" in run("list", "--registry", file).stdout
 
 
 @pytest.mark.claim

@@ -38,6 +38,7 @@ from weightkin.registry import (
 )
 from weightkin.registry.fitting import fitting
 from weightkin.registry.known import KnownFamilies
+from weightkin.registry.noted import with_notes
 from weightkin.registry.prepared import Prepared
 from weightkin.registry.proposing import Request
 from weightkin.registry.store import (
@@ -260,7 +261,7 @@ class Registry:
         """All registered models, in the order they were added."""
         with opened(self.path, to_write=False) as connection:
             rows = connection.execute(f"SELECT {COLUMNS} FROM models ORDER BY id")  # noqa: S608
-            return tuple(entries.with_notes(connection, row) for row in rows.fetchall())
+            return tuple(with_notes(connection, row) for row in rows.fetchall())
 
     def remove(self, name: str) -> tuple[Registered, ...]:
         """Remove every model with this name, number (``#3``) or source."""
@@ -285,9 +286,10 @@ class Registry:
         """All that is damaged: rows, vectors, sketches, counts. Every sketch is read."""
         return tuple(verifying.damages(self.path))
 
-    def export(self, file: str | Path) -> int:
-        """Export the registry, without the weights, to one file; returns the number of models."""
-        return transfer_archive.export_to(self.path, check_path("file", file))
+    def export(self, file: str | Path, *, force: bool = False) -> int:
+        """Export all but the weights to one file, an older one with ``force``; how many models."""
+        target, force = check_path("file", file), check_flag("force", force)
+        return transfer_archive.export_to(self.path, target, is_forced=force)
 
     def import_(self, file: str | Path) -> Adding:
         """Import the models of an exported registry."""

@@ -102,9 +102,10 @@ def lines_of(record: Any, *, width: int, is_unicode: bool, is_full: bool = False
             return descendants_lines(record, is_full=is_full, width=width)
         case Check():
             return check_lines(record, is_full=is_full)
+        case Listing():
+            return listing_lines(record, is_full=is_full, width=width)
     plain: Mapping[type, Callable[[Any], list[str]]] = {
         Adding: adding_lines,
-        Listing: listing_lines,
         ModelRecord: model_lines,
         Sketching: sketching_lines,
         Estimate: estimate_lines,
