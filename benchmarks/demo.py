@@ -11,7 +11,7 @@ from zoo import truth
 from benchmarks.claims import family
 from weightkin.api.compare import compare
 from weightkin.cli.answers import Answer, Color, is_coloured, terminal_width
-from weightkin.cli.progress import progress_line
+from weightkin.cli.progress import family_stages, progress_line
 from weightkin.report.comparison import comparison_lines
 from weightkin.report.html import page
 from weightkin.report.tree import family_lines
@@ -33,7 +33,7 @@ def main() -> None:
         f"The family graph of {len(entries)} models, recovered from their weights alone (they were"
     )
     print("given neutral names in random order; the true names are put back for reading).\n")
-    with progress_line(answer) as progress:
+    with progress_line(answer, family_stages()) as progress:
         graph, key = family.recover(progress=progress)
     found = family.score(graph, key)
     renamed = family.renamed(graph, key)

@@ -31,7 +31,7 @@ from weightkin.cli.options import (
     print_estimate,
     registry_is_default,
 )
-from weightkin.cli.progress import progress_line
+from weightkin.cli.progress import family_stages, progress_line
 from weightkin.cli.sources import named
 from weightkin.errors import UsageError, WeightkinError
 
@@ -98,7 +98,7 @@ def tree(
         _check_child(explain, models)
     if cache is not None:
         refuse_inside(cache, models)
-    with progress_line(answer) as progress:
+    with progress_line(answer, family_stages()) as progress:
         if registry is not None:
             graph = Registry(registry).family(alpha=alpha, seed=seed, progress=progress)
         else:
