@@ -10,10 +10,10 @@ from zoo import truth
 
 from benchmarks.claims import family
 from weightkin.api.compare import compare
-from weightkin.cli.answers import NO_LIMIT, Answer
-from weightkin.cli.progress import progress_line
+from weightkin.cli.answers import Answer, Color, is_coloured, terminal_width
+from weightkin.cli.progress import family_stages, progress_line
+from weightkin.report.comparison import comparison_lines
 from weightkin.report.html import page
-from weightkin.report.terminal import comparison_lines
 from weightkin.report.tree import family_lines
 
 PAGE = truth.ROOT.parent / "build" / "demo.html"
@@ -24,20 +24,20 @@ def main() -> None:
     """Compare a child and a stranger, then recover the family of the whole zoo."""
     started = time.perf_counter()
     entries = truth.load()
+    answer = Answer(False, False, terminal_width(), is_coloured(Color.AUTO))
     for a, b in SHOWN:
         paths = [os.path.relpath(truth.ROOT / entries[name]["path"]) for name in (a, b)]
         print(f"$ weightkin compare {paths[0]} {paths[1]}\n")
-        print("\n".join(comparison_lines(compare(*paths))), "\n")
+        answer.lines([*comparison_lines(compare(*paths)), ""])
     print(
         f"The family graph of {len(entries)} models, recovered from their weights alone (they were"
     )
     print("given neutral names in random order; the true names are put back for reading).\n")
-    answer = Answer(is_quiet=False, is_verbose=False, width=NO_LIMIT)
-    with progress_line(answer) as progress:
+    with progress_line(answer, family_stages()) as progress:
         graph, key = family.recover(progress=progress)
     found = family.score(graph, key)
     renamed = family.renamed(graph, key)
-    print("\n".join(family_lines(renamed, is_unicode=_is_unicode())))
+    answer.lines(family_lines(renamed, is_unicode=_is_unicode(), width=answer.width))
     print("\nBeside the truth:\n")
     print("\n".join(family.lines(found, graph)))
     PAGE.parent.mkdir(exist_ok=True)

@@ -30,10 +30,21 @@ a sketch), then `org/name`, `org/name@revision`, `hf://…` or `org/name:file.gg
 | 4 | wrong command line |
 
 Results go to standard output, progress and logs to standard error. `--output FILE` writes the result to a new
-file instead of standard output; `-q` prints only the answer, `-v` all details. Text is wrapped to the width of the
-terminal (or to `COLUMNS`); without a terminal it is not wrapped. `render` converts a result that was saved with
-`--json`. `WEIGHTKIN_REGISTRY` is the default of every `--registry`. A reader that ends early (`| head`) does not
-change the exit code; if the output cannot be written it is 2.
+file instead of standard output; `-q` prints only the answer, `-v` all details. On a terminal text has colours
+(`--color`, `NO_COLOR`) and is wrapped to its width (or to `COLUMNS`); elsewhere it is plain. `render` converts a result
+that was saved with `--json`. `WEIGHTKIN_REGISTRY` is the default of every `--registry`. A reader that ends early
+(`| head`) does not change the exit code; if the output cannot be written it is 2.
+
+Defaults of options can be set in `~/.config/weightkin/config.toml` (`$XDG_CONFIG_HOME` moves it, `WEIGHTKIN_CONFIG`
+names another file), for every command that has the option, or for one. The command line and the environment come first:
+
+```toml
+registry = "/data/models.sqlite"
+workers = 4
+
+[check]
+policy = "/data/policy.toml"
+```
 """
 
 

@@ -8,7 +8,10 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+from typer.main import get_command
+
 from weightkin.cli.main import CommandLineError, app
+from weightkin.cli.settings import default_map
 from weightkin.errors import WeightkinError
 
 
@@ -27,7 +30,9 @@ def command(*arguments):
     out = io.TextIOWrapper(raw, encoding="utf-8", write_through=True)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            code = app([str(x) for x in arguments], standalone_mode=False) or 0
+            settings = default_map(get_command(app))
+            given = [str(x) for x in arguments]
+            code = app(given, standalone_mode=False, default_map=settings) or 0
         except CommandLineError as error:
             code, _ = 4, print(error, file=err)
         except WeightkinError as error:

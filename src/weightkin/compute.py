@@ -33,6 +33,7 @@ R = TypeVar("R")
 
 
 Progress = Callable[[str, int, int, int], None]  # what, number done, number in all, bytes read
+PAIRS, COPIES, PARENTS = "comparing pairs", "looking for disguised copies", "finding parents"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,12 +11,14 @@ from typer.main import get_command
 
 from tests import families, models
 from tests.commands import command
+from weightkin.cli.answers import Color, is_coloured
 from weightkin.cli.main import app
 from weightkin.records import Comparison
 from weightkin.records.family import FamilyGraph
 
-SHARED = ("json", "html", "format", "alpha", "seed", "workers", "cluster", "registry", "output",
-          "quiet", "verbose", "estimate", "recursive", "controls", "full-digest")  # fmt: skip
+SHARED = ("json", "html", "format", "alpha", "seed", "workers", "cluster", "registry", "color",
+          "output", "quiet", "verbose", "estimate", "recursive", "controls",
+          "full-digest")  # fmt: skip
 
 
 def _commands(group=None, before=""):
@@ -52,7 +54,7 @@ def test_every_command_knows_h_and_shares_its_options(name):
     assert short.stdout.startswith("Usage: ")
     flags = {flag for p in COMMANDS[name].params for flag in p.opts}
     if name != "serve":  # it prints no result
-        assert {"--output", "--quiet", "-q", "--verbose", "-v"} <= flags
+        assert {"--output", "--quiet", "-q", "--verbose", "-v", "--color"} <= flags
 
 
 def test_a_shared_option_has_one_help_text():
@@ -72,7 +74,7 @@ def test_every_option_registry_reads_the_environment():
 
 def test_the_registry_of_the_environment_is_the_default(home, monkeypatch):
     monkeypatch.setenv("WEIGHTKIN_REGISTRY", str(home / "r.sqlite"))
-    assert command("list").stdout.count("\n") == 2
+    assert command("list").stdout.count("\n") == 3
     assert command("tree").stdout.startswith("2 models: 1 family")
     assert command("tree", home / "a").stdout.startswith("1 model: ")  # what is named counts first
     assert command("tree", "--registry", home / "r.sqlite", home / "a").returncode == 4
@@ -134,16 +136,32 @@ def test_quiet_is_the_answer_and_verbose_everything(home, tmp_path):
     quiet, normal, full = (command(*pair, *option) for option in (("-q",), (), ("-v",)))
     assert quiet.stdout == f"{normal.stdout.splitlines()[0]}\n"
     assert full.stdout.count("\n") > normal.stdout.count("\n") + 4
-    assert "-v lists them" not in full.stdout
+    assert "-v" not in full.stdout
     html = command(*pair, "-q", "--html", tmp_path / "x.html")
     assert (html.stdout, html.stderr) == (quiet.stdout, "")
     tree = command("tree", home / "a", home / "child", "-q")
-    assert "alpha" not in tree.stdout
-    assert "child" in tree.stdout
+    assert tree.stdout == "2 models: 1 family, 1 edge (1 undetermined)\n"
     assert command("add", "-v", home / "a", "--registry", tmp_path / "r").stderr.startswith(
         "weightkin: a 0/1"
     )
     assert command(*pair, "-q", "-v").returncode == 4
+
+
+def test_colours_are_for_terminals_that_want_them(home, monkeypatch):
+    pair = ("compare", home / "a", home / "child")
+    plain, coloured = command(*pair).stdout, command(*pair, "--color", "always").stdout
+    timeless = [re.sub("\x1b[^m]*m|[0-9.]+ s", "", x) for x in (plain, coloured)]
+    assert timeless[0] == timeless[1]
+    assert "\x1b" not in plain
+    assert "\x1b[1;36mdependent (" in coloured
+    for refusal in ({"NO_COLOR": "1"}, {"TERM": "dumb"}, {}):
+        with monkeypatch.context() as patch:
+            patch.setattr("weightkin.cli.answers.sys.stdout.isatty", lambda: True, raising=False)
+            for name in ("NO_COLOR", "TERM"):
+                patch.setenv(name, refusal.get(name, ""))
+            assert is_coloured(Color.AUTO) is not bool(refusal)
+            assert is_coloured(Color.ALWAYS)
+            assert not is_coloured(Color.NEVER)
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
@@ -168,9 +186,11 @@ def test_the_command_to_run_next_can_be_copied(home):
 
 
 def test_too_few_units_are_not_a_p_value_of_one(home):
-    line = next(x for x in command("compare", home / "a", home / "child").stdout.splitlines()
-                if x.startswith("  heads"))  # fmt: skip
+    pair = ("compare", home / "a", home / "child")
+    line = next(x for x in command(*pair, "-v").stdout.splitlines() if x.startswith("  heads"))
     assert "too few to test" in line
+    shared = next(x for x in command(*pair).stdout.splitlines() if x.startswith("  shared"))
+    assert "heads" not in shared
 
 
 SAVED = [

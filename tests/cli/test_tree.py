@@ -10,6 +10,7 @@ import pytest
 
 from tests import families
 from weightkin.cli.main import main
+from weightkin.cli.progress import Clock
 from weightkin.cli.sources import named
 from weightkin.errors import UnreadableModel
 from weightkin.records.family import FamilyGraph
@@ -44,7 +45,10 @@ def test_the_drawing_is_the_default(tree):
     code, out, err, asked = tree("a", "b")
     assert (code, err) == (0, "")
     assert out.splitlines()[0] == families.small().sentence
-    assert "mix  merged" in out
+    assert "─▶ mix " in out
+    assert "p <=" not in out
+    assert "p <= 1e-431" in tree("a", "b", "-v")[1]
+    assert tree("a", "b", "-q")[1] == f"{families.small().sentence}\n"
     assert asked["sources"] == ["a", "b"]
     assert (asked["method"], asked["alpha"], asked["seed"]) == ("weightkin", 1e-6, 0)
     assert asked["cache"].parts[-2:] == ("weightkin", "sketches")
@@ -113,14 +117,31 @@ def test_an_empty_folder_exits_with_3_and_one_line(tree, tmp_path):
     assert "no model among 1 entry; supported are .safetensors," in err
 
 
-def test_progress_is_only_for_terminals(tree, monkeypatch):
+def test_progress_is_a_line_on_a_terminal_and_one_now_and_then_elsewhere(tree, monkeypatch):
     assert tree("a", "b")[2] == ""
+    assert tree("a", "b", "-q")[2] == ""
+    with monkeypatch.context() as patch:
+        patch.setattr("weightkin.cli.progress.BETWEEN", 0.0)
+        said = tree("a", "b")[2]
+    assert said.startswith("weightkin: 1 of 4: sketches 1/4, read 2.0 kB, about ")
+    assert said.endswith(" left\n")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     code, out, err, _ = tree("a", "b", "--json")
     assert code == 0
     assert "sketches 1/4, read 2.0 kB" in err
     assert err.endswith("\r\x1b[K")
     json.loads(out)
+
+
+def test_the_time_left_is_that_of_all_stages():
+    clock = Clock({"": 0.2, "compare": 0.3, "place": 0.5}, started=0.0)
+    lines = [clock.line(what, 1, 2, 0, now=10.0) for what in ("a name", "compare", "place")]
+    assert lines == [
+        "1 of 3: a name 1/2, about 90 s left",
+        "2 of 3: compare 1/2, about 19 s left",
+        "3 of 3: place 1/2, about 3 s left",
+    ]
+    assert Clock({"": 1.0}, started=0.0).line("x", 0, 2, 5, now=1.0) == "x 0/2, read 5 B"
 
 
 def touch(folder, *names):

@@ -7,8 +7,8 @@ from tests import models
 from weightkin import compare
 from weightkin.formats import model_from_arrays
 from weightkin.records.comparison import Comparison
+from weightkin.report.comparison import comparison_lines
 from weightkin.report.sentences import one_line
-from weightkin.report.terminal import comparison_lines
 
 
 def total(accounting):

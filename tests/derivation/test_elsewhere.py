@@ -8,7 +8,7 @@ from safetensors.numpy import load_file
 from tests import models
 from weightkin.api.compare import compare
 from weightkin.formats import model_from_arrays
-from weightkin.report.terminal import comparison_lines
+from weightkin.report.comparison import comparison_lines
 
 CHANGED = ("models/llama-a-ft1", "derived/llama-a-bf16", "derived/llama-a-rotated")
 
@@ -43,7 +43,7 @@ def test_a_changed_copy_beside_another_network_has_the_kind_of_the_two(read, mod
     assert numbers.keys() == alone.kind_details.keys()
     for key in ("typical_distance", "dtype"):
         assert numbers.get(key) == alone.kind_details.get(key)
-    assert "  in: teacher.decoder of a and decoder of b" in comparison_lines(found)
+    assert "  in          teacher.decoder of a and decoder of b" in comparison_lines(found)
 
 
 @pytest.mark.claim

@@ -10,7 +10,7 @@ from tests.conftest import ROOT
 from weightkin.api.compare import compare
 from weightkin.derivation.view_agreement import agreement, view_agreement
 from weightkin.formats import model_from_arrays
-from weightkin.report.terminal import comparison_lines
+from weightkin.report.comparison import comparison_lines
 from weightkin.sketch import Scheme, stand_in, take_sketch
 from weightkin.sketch.source import open_model
 
@@ -140,7 +140,7 @@ def test_blocks_that_were_dropped_are_paired(sketched):
 def test_a_record_of_two_sketches_holds_and_shows_it(sketched):
     record = compare(sketched("llama-a"), sketched("llama-a-ft1"))
     assert record.token_views.units.share == 1
-    lines = [line for line in comparison_lines(record) if "by tokens: two" in line]
+    lines = [line for line in comparison_lines(record, is_full=True) if "by tokens: two" in line]
     assert lines[0].startswith(
         "  units by tokens: two matrices match 100.0 % of 288 alike (between"
     )

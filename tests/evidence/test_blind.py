@@ -205,7 +205,7 @@ def test_half_a_shared_attention_is_found_by_its_planes(zoo):
 
 def test_a_disguised_relative_is_not_exonerated_without_controls(zoo, monkeypatch, rng):
     from weightkin.derivation import conclusion
-    from weightkin.report.terminal import comparison_lines
+    from weightkin.report.comparison import comparison_lines
 
     monkeypatch.setattr(conclusion, "load_controls", lambda own: ())
     record = compare(_path("llama-a-ft2"), _turned(rng))

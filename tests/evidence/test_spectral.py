@@ -14,7 +14,7 @@ from weightkin.api.compare import compare
 from weightkin.evidence.spectral import spectral_log_evalue
 from weightkin.formats import model_from_arrays
 from weightkin.records import Comparison
-from weightkin.report.terminal import comparison_lines
+from weightkin.report.comparison import comparison_lines
 from weightkin.sketch.source import open_side
 
 NAMES = ("alpha", "beta", "gamma", "delta")

@@ -71,7 +71,7 @@ def test_a_search_names_the_models_that_an_adapter_fits(style, home, rng):
 def test_it_says_what_that_does_not_show(home, rng):
     file = adapter(home, "kohya", rng)
     result = command("search", "--registry", str(home / "r.sqlite"), str(file))
-    assert "fits #1 base" in result.stdout
+    assert "fits        #1 base" in result.stdout
     assert "names and shapes do not show which model it was trained on" in result.stdout
 
 

@@ -31,10 +31,11 @@ def test_search_and_trace_print_their_records(file, family):
 @pytest.mark.claim
 def test_people_read_the_path_on_one_line(file, family):
     said = run("trace", family / "grandchild", "--registry", file).stdout
-    assert said.startswith("grandchild: 2 relatives among 2 models\n  path: root -")
-    assert "not declared  child: " in said
+    assert said.startswith("grandchild: 2 relatives among 2 models\n")
+    assert "\n  path        root -" in said
+    assert "undeclared  child: " in said
     assert "query" not in said
-    assert "#1 root" in run("list", "--registry", file).stdout
+    assert "#1  root" in run("list", "--registry", file).stdout
 
 
 @pytest.mark.claim

@@ -68,9 +68,10 @@ def test_a_search_says_what_each_relative_is(registry):
     said = {x.model.name: (x.relation, x.steps) for x in found.relatives}
     assert said == {"child": ("parent", 1), "root": ("ancestor", 2), "sibling": ("unknown", 0)}
     text = "\n".join(search_lines(found))
-    assert "#1 root" in text
-    assert "ancestor, 2 steps up; " in text
-    assert "direction open; " in text
+    assert "  #1  root     ancestor, 2 steps up  " in text
+    assert "  direction open  " in text
+    assert "#1 root" in (full := "\n".join(search_lines(found, is_full=True)))
+    assert "ancestor, 2 steps up; dependent (" in full
     assert found.parents[0].parent_probability == 0.95
     assert {x.relation for x in registry.search("stranger").relatives} <= {""}
 

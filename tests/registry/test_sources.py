@@ -105,11 +105,11 @@ def test_licences_are_in_listing_trace_and_export(family, tmp_path):
     (tmp_path / "root" / "README.md").write_text('---\nlicense: "<b>odd</b>\\e[31m"\n---\n')
     registry = Registry(tmp_path / "r.sqlite")
     registry.add([tmp_path / "root"])
-    assert "licence <b>odd</b>\\x1b[31m" in "\n".join(
-        listing_lines(Listing(models=registry.list()))
-    )
+    listed = Listing(models=registry.list())
+    assert listing_lines(listed)[1].endswith("<b>odd</b>\\x1b[31m")
+    assert "licence <b>odd</b>\\x1b[31m" in listing_lines(listed, is_full=True)[-1]
     traced = registry.trace("root")
-    assert "licence declared: <b>odd</b>\\x1b[31m" in "\n".join(trace_lines(traced))
+    assert "licence     <b>odd</b>\\x1b[31m (declared)" in "\n".join(trace_lines(traced))
     registry.export(tmp_path / "all.zip")
     other = Registry(tmp_path / "other.sqlite")
     assert other.import_(tmp_path / "all.zip").added[0].licence == traced.licence

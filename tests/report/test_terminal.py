@@ -7,29 +7,137 @@ from dataclasses import replace
 import pytest
 
 from tests import families
-from tests.report.records import comparison, search
-from weightkin.records import Part, clue
+from tests.report.records import check, comparison, search, trace
+from weightkin.records import Direction, Part, clue, left_out
+from weightkin.records.accounting import Equal
 from weightkin.records.family import FamilyEdge
-from weightkin.report.derived import derivation_lines
-from weightkin.report.terminal import comparison_lines
-from weightkin.report.tree import explain
+from weightkin.report.checking import check_lines
+from weightkin.report.comparison import comparison_lines
+from weightkin.report.derived import derivation_facts
+from weightkin.report.explain import explain
+from weightkin.report.line import Line, painted
+from weightkin.report.plain import plain_words
+from weightkin.report.registry import search_lines, trace_lines
+from weightkin.report.table import table
 
-EMBEDDING = Part(name="embedding", verdict="aligned-only", log10_pvalue=-9.0)
+EMBEDDED = Part(name="embedding", verdict="aligned-only", log10_pvalue=-9.0, is_embedding=True)
+MIXED = Part(name="vision", verdict="dependent", log10_pvalue=-99.0)
+OTHER = Part(name="text", verdict="no-evidence", log10_pvalue=0.0)
+SAME = Equal(n_parameters=9, same_name=9, other_name=0, basis="all")
+SAMPLED = replace(SAME, basis="sample")
+
+
+def texts(lines, label):
+    return [x[14:] for x in lines if x.startswith(f"  {label:<10}  ")]
+
+
+def test_the_answer_comes_first_and_details_are_asked_for():
+    lines = comparison_lines(comparison())
+    assert lines[0] == "dependent (p <= 1e-504, exact, 1 block)"
+    assert lines[1] == "These two models share weights: model b was probably made from model a."
+    labels = [x[2:12].rstrip() for x in lines if x.startswith("  ") and not x.startswith("   ")]
+    assert labels[:2] == ["model a", "model b"]
+    assert labels[2:-1] == ["shared", "blocks", "how made", "came first", "looked at", "skipped"]
+    full = comparison_lines(comparison(), is_full=True)
+    assert full[: len(lines) - 1] == lines[:-1]
+    assert len(full) > len(lines) + 8
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"kind": ("identical",), "equal": SAME}, "are the same: all their values are equal."),
+        (
+            {"kind": ("equal-on-sample",), "equal": replace(SAME, basis="sample")},
+            "probably the same",
+        ),
+        ({"kind": ("identical",), "equal": SAME, "incomplete": True}, "probably the same"),
+        ({"parts": (MIXED, EMBEDDED, OTHER)}, "share weights in vision only."),
+        ({"basis": "exact-unconfirmed"}, "or one of them was made to match the other."),
+        ({"basis": "calibrated"}, "no exact test shows it."),
+        ({"direction": Direction()}, "These two models share weights."),
+        ({"verdict": "no-evidence"}, "That does not show that the models are independent."),
+        ({"verdict": "aligned-only"}, "does not show that they share weights."),
+        ({"verdict": "not-testable"}, "so nothing can be said about them."),
+    ],
+)
+def test_the_plain_sentence_claims_no_more_than_the_verdict(more, words):
+    record = comparison(**more)
+    assert words in plain_words(record)
+    assert comparison_lines(record)[1] == plain_words(record)
 
 
 def test_parts_are_listed_only_if_their_verdicts_differ():
     same = comparison()
-    mixed = replace(same, parts=(*same.parts, EMBEDDING))
-    assert not [x for x in comparison_lines(same) if x.startswith("  part ")]
-    assert [x for x in comparison_lines(same, is_full=True) if x.startswith("  part ")]
-    parts = [x for x in comparison_lines(mixed) if x.startswith("  part ")]
-    assert parts[1] == "  part embedding: aligned only (p <= 1e-9)"
+    mixed = replace(same, parts=(*same.parts, EMBEDDED))
+    assert texts(comparison_lines(same), "part") == []
+    full = comparison_lines(same, is_full=True)
+    assert [x for x in full if x.startswith("  part block.0: dependent")]
+    assert texts(comparison_lines(mixed), "part")[1] == "embedding: aligned only"
 
 
 def test_the_null_hypothesis_is_stated_where_a_test_was_run():
     null = "  null hypothesis: the two models were initialised independently"
-    assert sum(x.startswith(null) for x in comparison_lines(comparison())) == 1
-    assert not any(x.startswith(null) for x in comparison_lines(comparison(axes=(), tests=())))
+    full = comparison_lines(comparison(), is_full=True)
+    assert sum(x.startswith(null) for x in full) == 1
+    none = comparison_lines(comparison(axes=(), tests=()), is_full=True)
+    assert not any(x.startswith(null) for x in none)
+
+
+def test_colours_are_codes_around_the_text_alone():
+    line = Line.of("a ", ("bold words", "strong"), " end")
+    assert line == "a bold words end"
+    assert painted(line, [line]) == ["a \x1b[1mbold words\x1b[0m end"]
+    parts = ["a bold", "  words end"]
+    assert painted(line, parts) == ["a \x1b[1mbold\x1b[0m", "  \x1b[1mwords\x1b[0m end"]
+    assert painted("plain", ["pla", "  in"]) == ["pla", "  in"]
+
+
+def test_a_table_is_as_wide_as_what_is_in_it():
+    rows = [("x", "1", ""), ("long name", "1,000", "")]
+    lines = table(("name", "n", "none"), rows, right=(1,))
+    assert lines == ["  name           n", "  x              1", "  long name  1,000"]
+    assert table(("name",), []) == []
+    rows = [("first-and-a-very-long-last", "12"), ("b", "3")]
+    cut = table(("name", "n"), rows, right=(1,), width=19)
+    assert cut == ["  name            n", "  first...-last  12", "  b               3"]
+
+
+def test_what_a_search_comes_to_is_one_plain_sentence():
+    found = search()
+    assert search_lines(found)[:2] == [found.sentence, "It was probably made from base."]
+    assert "  step        child <- #1 base (fine-tuned; direction 0.97)" in trace_lines(trace())
+    step = replace(found.parents[0], direction="undetermined")
+    for record, words in (
+        (replace(found, parents=(step,)), "from which it was made is open."),
+        (replace(found, relatives=(), others=()), "No shared weights were found with any model"),
+        (replace(found, relatives=(), not_testable=left_out("", "no-axis")), "No test applies"),
+    ):
+        assert words in search_lines(record)[1]
+
+
+def test_the_table_of_relatives_fits_the_terminal_and_details_are_asked_for():
+    found = replace(search("a-long-name-" * 9).relatives[0])
+    many = replace(search(), relatives=(found,) * 30)
+    lines = search_lines(many, width=70)
+    assert max(map(len, lines)) <= 70
+    assert "  10 more (-v lists them)" in lines
+    assert sum("p <= 1e-100" in x for x in lines) == 20
+    assert sum(found.sentence in x for x in search_lines(many, is_full=True)) == 30
+
+
+def test_a_check_gives_each_advice_once_and_says_what_is_broken():
+    model = check().models[0]
+    hits = replace(model, findings=model.findings[:1])
+    record = replace(check(), models=(hits, replace(hits, name="second")))
+    lines = check_lines(record)
+    assert lines[:2] == [record.sentence, "The policy is broken: forbidden-ancestor."]
+    advices = [x for x in lines if x.startswith("  forbidden-ancestor: ")]
+    assert len(advices) == 1
+    assert sum(x.startswith("  error forbidden-ancestor: ") for x in lines) == 2
+    assert "have not passed" in check_lines(check())[1]
+    assert not any("alpha" in x for x in lines)
+    assert "alpha" in check_lines(record, is_full=True)[-1]
 
 
 @pytest.mark.parametrize(
@@ -45,9 +153,8 @@ def test_the_null_hypothesis_is_stated_where_a_test_was_run():
     ],
 )  # fmt: skip
 def test_a_kind_has_its_main_numbers_in_words(kind, details, line):
-    lines = derivation_lines(comparison(kind=(kind,), kind_details=details))
-    assert lines[0] == f"  kind: {line}"
-    assert lines[1] == "  direction: a is the parent of b (probability 0.99)"
+    facts = list(derivation_facts(comparison(kind=(kind,), kind_details=details)))
+    assert facts == [("how made", line), ("came first", "a (probability 0.99)")]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Claim: the drawing says who was made from whom and how sure that is, whatever names say."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -8,7 +9,8 @@ from tests import families
 from weightkin.errors import UsageError
 from weightkin.records import clue
 from weightkin.records.family import FamilyEdge, FamilyNode, RunnerUp
-from weightkin.report.tree import explain, family_lines
+from weightkin.report.explain import explain
+from weightkin.report.tree import family_lines
 
 HOSTILE = [
     "a\nb",
@@ -26,24 +28,44 @@ def drawing(graph, **more):
     return "\n".join(family_lines(graph, **more))
 
 
-def test_the_whole_drawing():
+def test_the_whole_drawing_has_how_each_was_made_and_what_is_open():
     assert drawing(families.small()).splitlines()[2:12] == [
         "base-b",
         "(unobserved ancestor)",
-        "├─▶ base-a = models/base-a-copy  fine-tuned, p <= 1e-431, distance 0.4,"
-        " direction 0.90, support 0.50",
-        "│   └─▶ ft  fine-tuned, p <= 1e-431, distance 0.125, direction 0.97, support 0.90",
-        "│       ├─▶ ft-int4  quantised (4 bits), p <= 1e-431, distance 0.05,"
-        " direction >0.99, support 1.00",
-        "│       └─▶ mix  merged, weight 0.60, p <= 1e-431, distance 0.2,"
-        " direction 0.99, support 0.80",
-        "│             + also from base-b  merged, weight 0.40, p <= 1e-431, distance 0.3,"
-        " direction 0.99, support 0.80",
-        "└── loose  fine-tuned, p <= 1e-30, distance 0.5, direction undetermined (0.60),"
-        " support 0.50",
+        "├─▶ base-a = models/base-a-copy   fine-tuned",
+        "│   └─▶ ft                        fine-tuned",
+        "│       ├─▶ ft-int4               quantised (4 bits)",
+        "│       └─▶ mix                   merged, weight 0.60",
+        "│             + also from base-b  merged, weight 0.40",
+        "└── loose                         fine-tuned, direction undetermined",
         "",
         "stranger",
     ]
+
+
+def test_the_full_drawing_has_the_figures_of_every_edge():
+    lines = drawing(families.small(), is_full=True).splitlines()[4:10]
+    assert [x[x.index("  ", 24) :].strip() if "  " in x[24:] else x for x in lines] == [
+        "fine-tuned, p <= 1e-431, distance 0.4, direction 0.90, support 0.50",
+        "fine-tuned, p <= 1e-431, distance 0.125, direction 0.97, support 0.90",
+        "quantised (4 bits), p <= 1e-431, distance 0.05, direction >0.99, support 1.00",
+        "merged, weight 0.60, p <= 1e-431, distance 0.2, direction 0.99, support 0.80",
+        "merged, weight 0.40, p <= 1e-431, distance 0.3, direction 0.99, support 0.80",
+        "fine-tuned, p <= 1e-30, distance 0.5, direction undetermined (0.60), support 0.50",
+    ]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+@pytest.mark.parametrize("is_full", [True, False])
+@pytest.mark.parametrize("is_unicode", [True, False])
+def test_no_line_of_the_drawing_is_longer_than_the_terminal(width, is_full, is_unicode):
+    names = [f"{'long-name-' * (k % 9)}{k}" for k in range(60)]
+    chain = [FamilyEdge(parent=a, child=b) for a, b in pairwise(names)]
+    deep = families.graph([FamilyNode(id=x, name=x) for x in names], chain)
+    for graph in (deep, families.small(), families.placed()):
+        lines = family_lines(graph, is_unicode=is_unicode, width=width, is_full=is_full)
+        drawn = lines[1 : len(lines) - lines[::-1].index("")]  # without the notes
+        assert max(map(len, drawn)) <= width
 
 
 def test_the_sentence_comes_first_and_what_was_skipped_is_said():
@@ -60,8 +82,10 @@ def test_an_edge_that_no_exact_test_proves_says_so_in_place_of_a_pvalue():
         ((clue("compared", summary={"basis": "calibrated"}),), "calibrated evidence"),
     ):
         edges = tuple(replace(x, log10_pvalue=0.0, evidence=evidence) for x in graph.edges)
-        lines = family_lines(replace(graph, edges=edges))
+        lines = family_lines(replace(graph, edges=edges), is_full=True)
         assert sum(f", {words}, distance" in line for line in lines) == len(edges)
+        short = family_lines(replace(graph, edges=edges))
+        assert sum(f", {words}" in line for line in short) == len(edges)
 
 
 def test_plain_characters_draw_the_same_tree():
@@ -81,7 +105,8 @@ def test_hostile_names_cannot_move_anything(name, is_unicode):
     graph = families.named(name)
     lines = [*family_lines(graph, is_unicode=is_unicode), *explain(graph, name)]
     assert all(line.isprintable() for line in lines)
-    assert sum("base" in line for line in family_lines(graph)) == 2  # the root, the unproven edge
+    full = family_lines(graph, is_full=True)
+    assert sum("base" in line for line in full) == 2  # the root, the unproven edge
 
 
 def test_markup_in_names_is_text():
@@ -96,11 +121,11 @@ def test_long_names_are_cut():
 
 def test_unproven_edges_are_named():
     said = "no exact test reached alpha on 1 of 1 edges: base ─▶ x (p = 1.00); see --explain"
-    assert said in drawing(families.named("x"))
+    assert said in drawing(families.named("x"), is_full=True)
     names = [f"m{i}" for i in range(10)]
     chain = [FamilyEdge(parent=a, child=b) for a, b in zip(names, names[1:], strict=False)]
     graph = families.graph([FamilyNode(id=x, name=x) for x in names], chain)
-    assert "m5 ─▶ m6 (p = 1.00); 3 more; see --explain" in drawing(graph)
+    assert "m5 ─▶ m6 (p = 1.00); 3 more; see --explain" in drawing(graph, is_full=True)
 
 
 def test_every_disguise_of_a_hidden_copy_is_told():
@@ -163,7 +188,7 @@ def test_explain_says_why_and_what_came_second():
 
 
 def test_the_parent_has_its_probability_beside_who_else_it_may_be():
-    lines = drawing(families.placed()).splitlines()
+    lines = drawing(families.placed(), is_full=True).splitlines()
     drawn = [x for x in lines if "distance 0, " in x and " + also from " not in x]
     figures = {x.split()[1]: x.split("distance 0, ")[1] for x in drawn}
     assert figures == {
@@ -176,6 +201,9 @@ def test_the_parent_has_its_probability_beside_who_else_it_may_be():
         "copy": "parent undetermined (0.50, tied with old), direction 0.50, support 0.00",
     }
     assert "  no arrow head: the parent is undetermined; the most probable one is drawn" in lines
+    short = {x.split()[1]: x for x in drawing(families.placed()).splitlines() if "─" in x}
+    assert short["cast"].endswith("  cast")
+    assert short["tuned"].endswith("fine-tuned, parent 0.41 (tied with cast 0.40)")
 
 
 def test_explain_lists_every_candidate():

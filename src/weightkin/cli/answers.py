@@ -1,6 +1,7 @@
 """How a command prints its result: how much of it, how wide, and where it goes.
 
-`shared` gives a command the options ``--output``, ``-q`` and ``-v``, and hands it an `Answer`.
+`shared` gives a command the options ``--output``, ``-q``, ``-v`` and ``--color``, and hands it an
+`Answer`.
 Results go to standard output, everything else to standard error.
 """
 
@@ -15,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,7 +25,7 @@ import typer
 
 from weightkin.errors import UsageError, unwritable
 
-NARROWEST, NO_LIMIT = 40, 1 << 30  # columns
+NARROWEST = 40  # columns
 Output = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write the result to a new file instead of standard output."),
@@ -35,6 +36,19 @@ Verbose = Annotated[
 ]
 
 
+class Color(StrEnum):
+    """When text has colours."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+ColorOption = Annotated[
+    Color, typer.Option("--color", help="Colours of text; auto: on a terminal, unless NO_COLOR.")
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """How one result is printed."""
@@ -42,6 +56,7 @@ class Answer:
     is_quiet: bool
     is_verbose: bool
     width: int  # columns
+    is_coloured: bool
 
     def text(self, text: str) -> None:
         """Print what programs read, as it is."""
@@ -55,10 +70,12 @@ class Answer:
 
     def lines(self, lines: Sequence[str], n_answer: int | None = 1) -> None:
         """Print lines for people within the width; if quiet, only the first ``n_answer``."""
+        from weightkin.report.line import painted
         from weightkin.report.width import fitted
 
         for line in lines[:n_answer] if self.is_quiet else lines:
-            print("\n".join(fitted(line, self.width)))
+            pieces = fitted(line, self.width)
+            print("\n".join(painted(line, pieces) if self.is_coloured else pieces))
 
     def note(self, line: str) -> None:
         """Print a remark on standard error, unless quiet."""
@@ -73,22 +90,29 @@ class Answer:
 
 
 def shared(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command ``--output``, ``-q`` and ``-v`` in place of its argument ``answer``."""
+    """Give a command ``--output``, ``-q``, ``-v``, ``--color`` in place of its ``answer``."""
     signature = inspect.signature(command, eval_str=True)
     own = [p for p in signature.parameters.values() if p.name != "answer"]
-    more = (("output", Output, None), ("quiet", Quiet, False), ("verbose", Verbose, False))
+    more = (
+        ("output", Output, None),
+        ("quiet", Quiet, False),
+        ("verbose", Verbose, False),
+        ("color", ColorOption, Color.AUTO),
+    )
     kind = inspect.Parameter.KEYWORD_ONLY
 
     @wraps(command)
     def run(**given: Any) -> None:
-        output, is_quiet, is_verbose = (given.pop(name) for name, _, _ in more)
+        output, is_quiet, is_verbose, color = (given.pop(name) for name, _, _ in more)
         if is_quiet and is_verbose:
             raise UsageError("-q and -v exclude each other")
         if is_verbose:
             _log()
-        width = _width()
+        answer = Answer(
+            is_quiet, is_verbose, terminal_width(), output is None and is_coloured(color)
+        )
         with _written_to(output, list(_sources(given))):
-            command(**given, answer=Answer(is_quiet, is_verbose, width))
+            command(**given, answer=answer)
 
     parameters = [
         *(p.replace(kind=kind) for p in own),
@@ -98,11 +122,21 @@ def shared(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _width() -> int:
+def terminal_width() -> int:
     """Columns of the terminal; what other programs read is never broken into lines."""
+    from weightkin.report.width import WIDE
+
     if "COLUMNS" not in os.environ and not sys.stdout.isatty():
-        return NO_LIMIT
+        return WIDE
     return max(NARROWEST, shutil.get_terminal_size((80, 24)).columns)
+
+
+def is_coloured(color: Color) -> bool:
+    """Whether standard output shows colours: https://no-color.org, and terminals that cannot."""
+    if color is not Color.AUTO:
+        return color is Color.ALWAYS
+    is_refused = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return sys.stdout.isatty() and not is_refused
 
 
 @contextmanager

@@ -88,7 +88,7 @@ def check(
         elif sarif == "-":
             answer.text(written(record, Path.cwd()))
         else:
-            answer.lines(check_lines(record))
+            answer.lines(check_lines(record, is_full=answer.is_verbose))
     if EXIT_CODES[record.outcome]:
         raise typer.Exit(EXIT_CODES[record.outcome])
 

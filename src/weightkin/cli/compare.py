@@ -142,8 +142,8 @@ def compare(
 
 
 def _print(record: Comparison, form: PairFormat | None, answer: Answer, *, as_json: bool) -> None:
+    from weightkin.report.comparison import comparison_lines
     from weightkin.report.rendering import written
-    from weightkin.report.terminal import comparison_lines
 
     if form is not None:
         answer.data(written(record, form.value))

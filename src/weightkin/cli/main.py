@@ -15,6 +15,7 @@ from weightkin._version import __version__
 from weightkin.cli.answers import shared
 from weightkin.cli.check import check
 from weightkin.cli.compare import compare
+from weightkin.cli.completion import completion
 from weightkin.cli.controls import controls as controls_app
 from weightkin.cli.locate import locate
 from weightkin.cli.options import EXIT_INCOMPLETE
@@ -30,6 +31,7 @@ from weightkin.cli.registry import (
     trace,
 )
 from weightkin.cli.serve import serve
+from weightkin.cli.settings import default_map
 from weightkin.cli.show import show
 from weightkin.cli.sketch import sketch
 from weightkin.cli.streams import guard_streams
@@ -79,7 +81,7 @@ def _run() -> int:
     """Run the command; an error is one line and its exit code."""
     warnings.simplefilter("ignore", RuntimeWarning)  # numbers of a hostile file that overflow
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, default_map=default_map(typer.main.get_command(app)))
         if code == INTERRUPTED:
             raise KeyboardInterrupt
     except CommandLineError as error:
@@ -162,4 +164,5 @@ app.command()(shared(export))
 app.command(name="import")(shared(import_models))
 app.command()(shared(render))
 app.command()(serve)
+app.command()(shared(completion))
 app.add_typer(controls_app, name="controls")

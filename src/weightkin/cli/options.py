@@ -92,6 +92,6 @@ def print_estimate(record: Estimate, answer: Answer, *, as_json: bool) -> None:
 
 
 def registry_is_default(context: typer.Context) -> bool:
-    """Whether the environment names the registry, and not the command line."""
+    """Whether the environment or the settings name the registry, and not the command line."""
     source = context.get_parameter_source("registry")
-    return source is not None and source.name == "ENVIRONMENT"
+    return source is not None and source.name in ("ENVIRONMENT", "DEFAULT_MAP")

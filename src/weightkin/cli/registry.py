@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,13 +27,15 @@ from weightkin.cli.options import (
 )
 from weightkin.cli.progress import progress_line
 from weightkin.cli.sources import named
-from weightkin.errors import UnreadableModel, WorkerLost
+from weightkin.errors import UnreadableModel, UsageError, WorkerLost
 from weightkin.report.reasons import why
+from weightkin.text import counted
 
 if TYPE_CHECKING:
     from weightkin.records.registry import Adding, Trace
     from weightkin.registry import Registry
 
+MOST_NAMED = 5
 Where = Annotated[
     str | None,
     typer.Option(
@@ -80,17 +83,19 @@ def search(
     answer: Answer,
 ) -> None:
     """Find the registered models that are related to a model."""
-    from weightkin.report.registry import relative_lines, search_lines
+    from weightkin.report.registry import search_lines
 
     check_page(html, (source,))
     home = _home(registry)
+    _say_clash(home, source, answer)
     record = home.search(source, alpha=alpha, most=most, seed=seed)
     with page_beside(html, record, answer):
         if as_json:
             answer.text(record.to_json())
         else:
-            short = relative_lines(record) if answer.is_quiet else None
-            answer.lines(short or search_lines(record, str(home.path)), None)
+            where = str(home.path)
+            lines = search_lines(record, where, is_full=answer.is_verbose, width=answer.width)
+            answer.lines(lines)
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
 
@@ -111,6 +116,7 @@ def trace(
     exclusive(json=as_json, format=form)
     check_page(html, (source,))
     home = _home(registry)
+    _say_clash(home, source, answer)
     record = home.trace(source, alpha=alpha, most=most, seed=seed)
     with page_beside(html, record, answer):
         if form is not None:
@@ -136,48 +142,81 @@ def descendants(
     from weightkin.report.descendants import descendants_lines
 
     home = _home(registry)
+    _say_clash(home, source, answer)
     record = home.descendants(source, alpha=alpha, seed=seed)
     if as_json:
         answer.text(record.to_json())
     else:
-        answer.lines(descendants_lines(record, str(home.path)))
+        where = str(home.path)
+        lines = descendants_lines(record, where, is_full=answer.is_verbose, width=answer.width)
+        answer.lines(lines)
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
 
 
-def list_models(*, registry: RegistryFile = None, as_json: AsJson = False, answer: Answer) -> None:
-    """List the registered models. With date, source and declarations."""
-    from weightkin.records.registry import Listing
+def list_models(
+    *,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CONDITION",
+            help="Only models for which this holds, such as 'architecture=Llama*', dtype=BF16,"
+            " family=NAME or 'parameters>=1B' (repeatable).",
+        ),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Sort by a column; -COLUMN: the largest first."),
+    ] = None,
+    registry: RegistryFile = None,
+    as_json: AsJson = False,
+    answer: Answer,
+) -> None:
+    """List the registered models. With architecture, parameters, dtype, family and date."""
+    from weightkin.cli.selecting import selected
+    from weightkin.registry.listing import listing
+    from weightkin.registry.store import default_file
     from weightkin.report.lists import listing_lines
 
-    record = Listing(models=_home(registry).list())
+    record = selected(listing(registry or default_file()), where or (), sort)
     if as_json:
         answer.text(record.to_json())
     else:
-        answer.lines(listing_lines(record), None)
+        lines = listing_lines(record, is_full=answer.is_verbose, width=answer.width)
+        answer.lines(lines, None)
 
 
 def remove(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name, #number or source.")],
     *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     registry: RegistryFile = None,
     answer: Answer,
 ) -> None:
-    """Remove models from a registry, by name, #number or source."""
-    from weightkin.report.terminal import printable
+    """Remove models from a registry, by name, #number or source. Asks first."""
+    from weightkin.registry.queries import named_at
+    from weightkin.report.registry import numbered
 
-    gone = _home(registry).remove(name)
-    answer.lines([f"removed #{model.id} {printable(model.name)}" for model in gone], None)
+    home = _home(registry)
+    if not yes and (found := named_at(home.path, name)):
+        for model in found:
+            answer.error(f"{numbered(model.name, model.id)}  {model.source}")
+        if not sys.stdin.isatty():
+            raise UsageError("remove asks first, and nobody can answer here; add --yes")
+        typer.confirm(f"Remove {counted(len(found), 'model')}?", abort=True, err=True)
+    gone = home.remove(name)
+    answer.lines([f"removed {numbered(model.name, model.id)}" for model in gone], None)
 
 
 def export(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="File to write.")],
     *,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     registry: RegistryFile = None,
     answer: Answer,
 ) -> None:
     """Export a registry, without the weights, to one file."""
-    n = _home(registry).export(file)
+    n = _home(registry).export(file, force=force)
     answer.lines([f"{n} models in {file}"], None)
 
 
@@ -199,15 +238,24 @@ def _home(path: Path | None, store: str | None = None) -> Registry:
     return Registry(path, store=store)
 
 
+def _say_clash(home: Registry, source: str, answer: Answer) -> None:
+    """Say which model is meant where a name is that of several."""
+    from weightkin.registry.queries import named_at
+
+    found = named_at(home.path, source)
+    if len(found) > 1 and not Path(source).exists():
+        others = ", ".join(f"#{x.id}" for x in found[:-1][-MOST_NAMED:])
+        said = f"{source} is the name of {counted(len(found), 'model')}"
+        answer.note(f"{said}: #{found[-1].id} is meant, added last; the others are {others}")
+
+
 def _print_trace(record: Trace, home: Registry, answer: Answer, *, as_json: bool) -> None:
-    from weightkin.report.registry import path_lines, trace_lines
+    from weightkin.report.registry import trace_lines
 
     if as_json:
         answer.text(record.to_json())
-    elif answer.is_quiet:
-        answer.lines(path_lines(record.search) or trace_lines(record)[:1])
     else:
-        answer.lines(trace_lines(record, str(home.path)))
+        answer.lines(trace_lines(record, str(home.path), is_full=answer.is_verbose))
 
 
 def _finish_adding(record: Adding, answer: Answer, *, as_json: bool) -> None:

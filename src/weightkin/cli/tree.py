@@ -31,7 +31,7 @@ from weightkin.cli.options import (
     print_estimate,
     registry_is_default,
 )
-from weightkin.cli.progress import progress_line
+from weightkin.cli.progress import family_stages, progress_line
 from weightkin.cli.sources import named
 from weightkin.errors import UsageError, WeightkinError
 
@@ -98,7 +98,7 @@ def tree(
         _check_child(explain, models)
     if cache is not None:
         refuse_inside(cache, models)
-    with progress_line(answer) as progress:
+    with progress_line(answer, family_stages()) as progress:
         if registry is not None:
             graph = Registry(registry).family(alpha=alpha, seed=seed, progress=progress)
         else:
@@ -122,19 +122,18 @@ def tree(
 def _print(
     graph: FamilyGraph, form: GraphFormat | None, explain: str | None, answer: Answer
 ) -> None:
-    from weightkin.report.rendering import written
-    from weightkin.report.tree import drawing_lines, family_lines
-    from weightkin.report.tree import explain as explain_lines
+    from weightkin.report.explain import explain as explain_lines
+    from weightkin.report.rendering import lines_of, written
 
     is_unicode = can_print(DRAWING)
     if form is not None:
         answer.data(written(graph, form.value))
     elif explain is not None:
         answer.lines(explain_lines(graph, explain, is_unicode=is_unicode), None)
-    elif answer.is_quiet:
-        answer.lines(drawing_lines(graph, is_unicode=is_unicode, width=answer.width), None)
     else:
-        answer.lines(family_lines(graph, is_unicode=is_unicode, width=answer.width))
+        answer.lines(
+            lines_of(graph, width=answer.width, is_unicode=is_unicode, is_full=answer.is_verbose)
+        )
 
 
 def _check_child(child: str, sources: list[str]) -> None:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
+import scipy
 
 from weightkin.anatomy.gains import gain_before
 from weightkin.anatomy.side import Side
@@ -190,7 +190,7 @@ def _compared(part: Part, of: Axis, b: Side, x: Heads, y: Heads) -> HeadBases | 
     if x.rows.shape != y.rows.shape or x.partners.shape != y.partners.shape:
         return None
     cosine = product_cosines(x, y)
-    heads_a, heads_b = linear_sum_assignment(cosine, maximize=True)
+    heads_a, heads_b = scipy.optimize.linear_sum_assignment(cosine, maximize=True)
     is_same = cosine[heads_a, heads_b] >= SAME_HEAD
     heads_a, heads_b = heads_a[is_same], heads_b[is_same]
     matrices, n_rebased = [], 0
@@ -220,7 +220,7 @@ def _left(x: Doubles, y: Doubles, *, in_place: bool) -> float:
     best = (
         np.diag(explained)
         if in_place
-        else explained[linear_sum_assignment(explained, maximize=True)]
+        else explained[scipy.optimize.linear_sum_assignment(explained, maximize=True)]
     )
     return 1.0 - float(best.sum()) / max(total, TINY)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
+import scipy
 
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.roles import role_keys
@@ -159,7 +159,7 @@ def assign_units(a: Views, b: Views, is_free: Callable[[str], bool]) -> UnitMatc
         together = centred(np.concatenate([unit_rows(x), unit_rows(b[role])]))
         cosine = unit_rows(together[: len(x)]) @ unit_rows(together[len(x) :]).T
         score += np.abs(cosine) if is_free(role) else cosine
-    units_a, units_b = linear_sum_assignment(score, maximize=True)
+    units_a, units_b = scipy.optimize.linear_sum_assignment(score, maximize=True)
     best = score[units_a, units_b].sum()
     if n_a == n_b and score.trace() >= IN_ORDER * best:
         units_a = units_b = np.arange(n_a)

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from weightkin.compute import HERE, Execution, Progress
+from weightkin.compute import COPIES, HERE, PAIRS, PARENTS, Execution, Progress
 from weightkin.errors import UnreadableModel, WorkerLost
 from weightkin.lineage.candidates import CandidateEdge
 from weightkin.lineage.collection import Collection, Source, gather
@@ -102,7 +102,7 @@ def found_families(
     sketches = [m.sketch for m in collection.members]
     relatives = Relatives(sketches, alpha, seed)
     z = proposed(sketches)
-    on_progress = _phase(progress, "comparing pairs", collection)
+    on_progress = _phase(progress, PAIRS, collection)
     families = components(relatives, z, range(len(sketches)), on_progress)
     if isinstance(z, np.ndarray) and len(families) > 1:
         for pair, part in equal_pairs(sketches, families).items():
@@ -135,7 +135,7 @@ def _found(collection: Collection, alpha: float, seed: int, progress: Progress |
     """Everything in turn: families, the parents of their members, hidden models."""
     members = collection.members
     relatives, _, families = found_families(collection, alpha, seed, progress)
-    looking = _phase(progress, "looking for disguised copies", collection)
+    looking = _phase(progress, COPIES, collection)
     frames = in_one_frame(members, relatives, families, looking)
     relatives.framed, families = frames.framed, frames.families
     n_related = sum(len(family) for family in families if len(family) > 1)
@@ -144,7 +144,7 @@ def _found(collection: Collection, alpha: float, seed: int, progress: Progress |
     for family in families:
         if len(family) < 2:
             continue
-        on_progress = _phase(progress, "finding parents", collection, n_placed, n_related)
+        on_progress = _phase(progress, PARENTS, collection, n_placed, n_related)
         n_placed += len(family)
         tree = family_tree(relatives, family, n_unobserved, on_progress)
         n_unobserved += tree.n_unobserved

@@ -269,10 +269,22 @@ class Trace(InNotebooks):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """What a registered model is, for a list; empty where its sketch cannot be read."""
+
+    id: int
+    architecture: str = ""  # class of its config, or the family that its blocks are like
+    n_parameters: int = 0
+    dtype: str = ""  # of most parameters
+    family: str = ""  # first model registered of it, in the family graph that was found last
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """All registered models."""
+    """Registered models, all or those that were asked for."""
 
     models: tuple[Registered, ...]
+    described: tuple[Described, ...] = ()  # the same, in the same order
 
     def __repr__(self) -> str:
         return f"<Listing of {len(self.models)} models>"

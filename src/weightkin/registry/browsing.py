@@ -9,7 +9,7 @@ from pathlib import Path
 from weightkin.records.comparison import Summary
 from weightkin.records.registry import Registered
 from weightkin.registry.edges import EDGE_COLUMNS, edge_evidence
-from weightkin.registry.entries import with_notes
+from weightkin.registry.noted import with_notes
 from weightkin.registry.store import COLUMNS, opened
 from weightkin.registry.stores import store_of
 from weightkin.sketch import Sketch

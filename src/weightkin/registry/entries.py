@@ -8,18 +8,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from weightkin.records import note
 from weightkin.records.registry import Registered
 from weightkin.registry.blocks import ALIGNED, INVARIANT
 from weightkin.registry.claims import check_claim, check_texts
+from weightkin.registry.noted import with_notes
 from weightkin.registry.prepared import Prepared
-from weightkin.registry.row_index import forget_index, share_in_reach, write_index
+from weightkin.registry.row_index import forget_index, write_index
 from weightkin.registry.sealed import SealedStore, file_of, with_mark
 from weightkin.registry.sealing import Altered, seal
-from weightkin.registry.store import COLUMNS, registered, writing
+from weightkin.registry.store import COLUMNS, writing
 from weightkin.sketch import invariant, vectors
-
-SLOT = COLUMNS.split(", ").index("slot")
 
 
 def keep(
@@ -138,27 +136,6 @@ def forget(
         (len(ids), len(unused), mark),
     )
     return unused
-
-
-def with_notes(connection: sqlite3.Connection, row: tuple[object, ...]) -> Registered:
-    """A model with what else is known about its contents and its source."""
-    model = registered(row)
-    same = connection.execute(
-        "SELECT name, id FROM models WHERE id != ? AND slot ="
-        " (SELECT slot FROM models WHERE id = ?) ORDER BY id",
-        (model.id, model.id),
-    ).fetchall()
-    other = connection.execute(
-        "SELECT id, digest, added FROM models WHERE source = ? AND id != ? AND slot !="
-        " (SELECT slot FROM models WHERE id = ?) ORDER BY id",
-        (model.source, model.id, model.id),
-    ).fetchall()
-    notes = [note("digest-claimed")] if model.claimed else []
-    share = share_in_reach(connection, int(str(row[SLOT])))
-    notes += [] if share is None else [note("not-testable", share=share)]
-    notes += [note("same-contents", name=name, id=k) for name, k in same]
-    notes += [note("other-contents", id=k, digest=d, added=t) for k, d, t in other]
-    return registered(row, tuple(notes))
 
 
 def first_of(connection: sqlite3.Connection, models: Sequence[Registered]) -> str:

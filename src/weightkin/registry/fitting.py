@@ -17,7 +17,7 @@ from weightkin.formats.model import Model, TensorInfo
 from weightkin.formats.source import full_name, open_adapter
 from weightkin.records import left_out, unread
 from weightkin.records.registry import Registered, Search
-from weightkin.registry.entries import with_notes
+from weightkin.registry.noted import with_notes
 from weightkin.registry.store import COLUMNS, opened
 from weightkin.registry.stores import store_of
 from weightkin.sketch import Sketch

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from weightkin.errors import UnreadableModel
 from weightkin.formats import Model
 from weightkin.formats.declared import Declared, declared
 from weightkin.formats.finder import SKETCH_SUFFIX
+from weightkin.formats.safetensors_file import read_safetensors
 from weightkin.formats.source import full_name_of
 from weightkin.lineage.collection import WHOLE_UP_TO, contents_of, is_of
 from weightkin.records import Skipped, left_out, unread
@@ -26,9 +28,11 @@ from weightkin.sketch.source import open_model
 from weightkin.sketch.stand_in import as_model, sketch_behind
 from weightkin.sketch.vectors import search_vector
 from weightkin.sources.hub import SCHEME
+from weightkin.sources.local import LocalFile
 
 MAX_SKETCH = 1 << 28  # bytes of a file
 Held = tuple[Sketch, str | None]  # what there is of a model, and where its weights are
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +93,20 @@ def sketch_in(data: bytes, where: str) -> Sketch:
     UnreadableModel
         They are damaged, or no sketch.
     """
+    return _as_file(data, where, read_sketch)
+
+
+def metadata_in(data: bytes, where: str) -> Mapping[str, str]:
+    """What the bytes of a sketch's file say of it; raises what `sketch_in` does."""
+    return _as_file(data, where, lambda path: read_safetensors(LocalFile(path)).metadata)
+
+
+def _as_file(data: bytes, where: str, read: Callable[[Path], T]) -> T:
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / f"one{SKETCH_SUFFIX}"
         draft.write_bytes(data)
         try:
-            return read_sketch(draft)
+            return read(draft)
         except UnreadableModel as error:
             raise UnreadableModel(str(error).replace(str(draft), where)) from None
 

@@ -18,7 +18,7 @@ from weightkin.lineage.proposed import LEAST_COSINE
 from weightkin.records import Skipped, left_out, unread
 from weightkin.records.registry import Registered, Relative
 from weightkin.registry.blocks import ALIGNED, INVARIANT
-from weightkin.registry.entries import with_notes
+from weightkin.registry.noted import with_notes
 from weightkin.registry.prepared import Prepared
 from weightkin.registry.row_index import holders
 from weightkin.registry.sealed import SealedStore

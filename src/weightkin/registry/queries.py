@@ -14,8 +14,9 @@ from weightkin.formats.declared import Declared
 from weightkin.formats.source import full_name, full_name_of, may_be_elsewhere
 from weightkin.records import Skipped, left_out
 from weightkin.records.registry import Registered, Search
-from weightkin.registry import entries, proposing
+from weightkin.registry import proposing
 from weightkin.registry.claims import is_path, is_text
+from weightkin.registry.noted import with_notes
 from weightkin.registry.placement import Placement
 from weightkin.registry.prepared import Prepared, of_sketch, prepare, source_of
 from weightkin.registry.proposing import Compared
@@ -58,6 +59,14 @@ def prepared(path: Path, source: str | Path | Model) -> tuple[Prepared, Register
     return replace(query, weights_at=source_of([own])), own
 
 
+def named_at(path: Path, name: str) -> tuple[Registered, ...]:
+    """Models of a name, number or source in the registry at a path; none where there is none."""
+    if not path.exists():
+        return ()
+    with opened(path, to_write=False) as connection:
+        return named(connection, name, is_checked=False)
+
+
 def named(
     connection: sqlite3.Connection, name: str, *, is_checked: bool = True
 ) -> tuple[Registered, ...]:
@@ -86,7 +95,7 @@ def named(
         rows = _where(connection, "name = ? OR source = ?", name, full_name(name))
     if not is_checked:
         return tuple(registered(row, is_checked=False) for row in rows)
-    return tuple(entries.with_notes(connection, row) for row in rows)
+    return tuple(with_notes(connection, row) for row in rows)
 
 
 def _of_model(
@@ -99,7 +108,7 @@ def _of_model(
         return query, None
     # a digest is a sample: the contents must be the same
     rows = _where(connection, "source = ? AND slot = ?", full_name_of(model), slot)
-    return query, entries.with_notes(connection, rows[-1]) if rows else None
+    return query, with_notes(connection, rows[-1]) if rows else None
 
 
 def _where(

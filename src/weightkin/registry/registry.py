@@ -39,6 +39,7 @@ from weightkin.registry import (
 )
 from weightkin.registry.fitting import fitting
 from weightkin.registry.known import KnownFamilies
+from weightkin.registry.noted import with_notes
 from weightkin.registry.prepared import Prepared
 from weightkin.registry.proposing import Request
 from weightkin.registry.store import (
@@ -259,7 +260,7 @@ class Registry:
         """All registered models, in the order they were added."""
         with opened(self.path, to_write=False) as connection:
             rows = connection.execute(f"SELECT {COLUMNS} FROM models ORDER BY id")  # noqa: S608
-            return tuple(entries.with_notes(connection, row) for row in rows.fetchall())
+            return tuple(with_notes(connection, row) for row in rows.fetchall())
 
     def remove(self, name: str) -> tuple[Registered, ...]:
         """Remove every model with this name, number (``#3``) or source."""
@@ -286,9 +287,10 @@ class Registry:
         found = verifying.damages(self.path)
         return tuple(rechecking.rechecked(self.path) if edges and not found else found)
 
-    def export(self, file: str | Path) -> int:
-        """Export the registry, without the weights, to one file; returns the number of models."""
-        return transfer_archive.export_to(self.path, check_path("file", file))
+    def export(self, file: str | Path, *, force: bool = False) -> int:
+        """Export all but the weights to one file, an older one with ``force``; how many models."""
+        target, force = check_path("file", file), check_flag("force", force)
+        return transfer_archive.export_to(self.path, target, is_forced=force)
 
     def import_(self, file: str | Path) -> Adding:
         """Import the models of an exported registry."""

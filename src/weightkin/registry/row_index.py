@@ -9,6 +9,7 @@ import sqlite3
 from collections import Counter
 
 from weightkin.evidence.reach import LEAST_TESTED, reachable_share
+from weightkin.registry.noted import share_in_reach
 from weightkin.registry.sealing import Altered
 from weightkin.sketch import Sketch
 from weightkin.sketch.row_keys import row_keys
@@ -29,12 +30,6 @@ def forget_index(connection: sqlite3.Connection, slot: int) -> None:
     """Remove what is known of contents that no model is left in."""
     connection.execute("DELETE FROM untestable WHERE slot = ?", (slot,))
     connection.execute("DELETE FROM row_keys WHERE slot = ?", (slot,))
-
-
-def share_in_reach(connection: sqlite3.Connection, slot: int) -> float | None:
-    """Share of the parameters of registered contents that tests reach, where it is too small."""
-    row = connection.execute("SELECT share FROM untestable WHERE slot = ?", (slot,)).fetchone()
-    return None if row is None else float(row[0])
 
 
 def check_index(connection: sqlite3.Connection, slot: int, sketch: Sketch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +16,11 @@ from weightkin.errors import UnreadableModel
 from weightkin.formats.finder import SKETCH_SUFFIX
 from weightkin.lineage.collection import contents_of
 from weightkin.registry.blocks import ALIGNED, INVARIANT, Check, Halves, VectorBlock
-from weightkin.registry.sealing import SLOTS_AT_ONCE, WORD, Altered, mark_of, seal
+from weightkin.registry.sealing import SLOTS_AT_ONCE, WORD, Altered, checked_name, mark_of, seal
 from weightkin.scan import Bits, bits_of, rescored, scored
 from weightkin.sketch import Sketch
 from weightkin.sketch.file import sketch_bytes
 
-SKETCH_FILE = re.compile(f"[0-9a-f]{{64}}{re.escape(SKETCH_SUFFIX)}", re.ASCII)  # of a sketch
 MOST_ASKED = 500  # slots in one question to the database
 SEAL_COLUMNS = {ALIGNED: "aligned_seal", INVARIANT: "invariant_seal"}
 
@@ -213,13 +211,6 @@ def file_of(contents: str, scheme: str) -> str:
 def _changed(file: str) -> UnreadableModel:
     said = "the sketch was changed by something other than weightkin"
     return UnreadableModel(f"{file[:16]}…: {said}")
-
-
-def checked_name(file: str) -> str:
-    """The name of a sketch as the registry gives it; anything else might lead elsewhere."""
-    if not isinstance(file, str) or not SKETCH_FILE.fullmatch(file):
-        raise Altered("the name of a sketch was changed by something other than weightkin")
-    return file
 
 
 def with_mark(total: str, more: int) -> str:

@@ -11,13 +11,16 @@ may write the registry's file may seal anew.
 from __future__ import annotations
 
 import hashlib
+import re
 import sqlite3
 
 import numpy as np
 import numpy.typing as npt
 
+from weightkin.formats.finder import SKETCH_SUFFIX
 from weightkin.scan import Bits
 
+SKETCH_FILE = re.compile(f"[0-9a-f]{{64}}{re.escape(SKETCH_SUFFIX)}", re.ASCII)  # of a sketch
 SLOTS_AT_ONCE = 16384  # slots at a time
 WORD = (1 << 64) - 1
 MARK_SEED = 0x574B  # of the weights of a mark: any will do, for good
@@ -61,3 +64,10 @@ def mark_of(slots: npt.NDArray[np.int64], *blocks: Bits, first: int = 0) -> int:
         x ^= x >> np.uint64(29)
         total += int(x.sum(dtype=np.uint64))
     return total & WORD
+
+
+def checked_name(file: str) -> str:
+    """The name of a sketch as the registry gives it; anything else might lead elsewhere."""
+    if not isinstance(file, str) or not SKETCH_FILE.fullmatch(file):
+        raise Altered("the name of a sketch was changed by something other than weightkin")
+    return file

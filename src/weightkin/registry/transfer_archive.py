@@ -63,10 +63,11 @@ DAMAGED = (
 PLAIN_FLAGS = 0x0808  # of a file in a zip: names in UTF-8, sizes behind the data
 
 
-def export_to(path: Path, target: Path) -> int:
+def export_to(path: Path, target: Path, *, is_forced: bool = False) -> int:
     """Write all models of a registry into one file; how many."""
-    if target.exists():
-        raise UsageError(f"{target}: already exists and is not overwritten")
+    if target.exists() and not (is_forced and zipfile.is_zipfile(target)):
+        is_other = ", and is no exported registry" if is_forced else "; --force overwrites it"
+        raise UsageError(f"{target}: already exists{is_other}")
     refuse_inside(target)
     with opened(path, to_write=False, least=BEFORE) as connection:
         return _export(path, connection, target)

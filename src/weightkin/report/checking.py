@@ -2,55 +2,109 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from weightkin.records.checking import Check, Checked, Finding
 from weightkin.report.findings import advice, direction_words
+from weightkin.report.line import Line, Style, fact
 from weightkin.report.reasons import why
 from weightkin.report.terminal import command_line, printable
 from weightkin.text import counted, percent
 
 MOST_NAMED = 5  # files left out that are named
+MOST_COMMANDS = 3  # beside one advice
+MOST_SKIPPED = 3
+TONES: Mapping[str, Style] = {"pass": "found", "hit": "bad", "incomplete": "open"}
+LEVELS: Mapping[str, Style] = {"error": "bad", "warning": "open"}
 DECLARING = ("undeclared-parent", "contradicted-parent")  # rules that a model card answers
 
 
-def check_lines(record: Check) -> list[str]:
-    """The sentence, then every finding of every model with what to do about it."""
-    lines = [record.sentence]
+def check_lines(record: Check, *, is_full: bool = False) -> list[str]:
+    """The sentence, the same in plain words, the findings of every model, what to do.
+
+    Parameters
+    ----------
+    record : Check
+        What was found.
+    is_full : bool
+        Also digests, all that was skipped, and what is needed to run it again.
+
+    Returns
+    -------
+    list of str
+        Each advice once, below all findings.
+    """
+    lines = [Line.of((record.sentence, TONES[record.outcome])), _plain_words(record)]
     for model in record.models:
-        digest = f"  {model.digest[:20]}" if model.digest else ""
+        digest = f"  {model.digest[:20]}" if model.digest and is_full else ""
         lines += ["", f"{printable(model.name)}  {printable(model.source)}{digest}"]
-        lines += [line for x in model.findings for line in _finding(x, model, record)]
+        lines += [_finding(x) for x in model.findings]
         lines += _compared(model)
-        for x in model.skipped:
+        for x in model.skipped if is_full else model.skipped[:MOST_SKIPPED]:
             lines.append(f"  skipped  {printable(x.what)}: {printable(why(x))}")
+        if not is_full and len(model.skipped) > MOST_SKIPPED:
+            lines.append(f"  skipped  {len(model.skipped) - MOST_SKIPPED} more (-v lists them)")
+    return [*lines, *_what_to_do(record), "", *_looked_at(record, is_full=is_full)]
+
+
+def _plain_words(record: Check) -> str:
+    """What the outcome means for whoever wants to use the models."""
+    if record.outcome == "pass":
+        return "Nothing was found that the policy forbids."
+    if record.outcome == "incomplete":
+        return "Not all could be checked, so the models have not passed."
+    errors = [x for x in record.findings if x.level == "error" and x.state == "hit"]
+    broken = dict.fromkeys(x.rule for x in errors)
+    return f"The policy is broken: {', '.join(broken)}."
+
+
+def _what_to_do(record: Check) -> list[str]:
+    """Each advice once, under the rules that it is for, with the command where there is one."""
+    rules: dict[str, list[str]] = {}
+    commands: dict[str, list[str]] = {}
+    where = ("--registry", record.registry) if record.registry else ()
+    for model in record.models:
+        for x in model.findings:
+            said = advice(x)
+            rules.setdefault(said, []).append(x.rule)
+            if x.rule in DECLARING:
+                line = command_line("trace", model.source, *where, "--format", "model-card")
+                commands.setdefault(said, []).append(line)
+    lines = ["", Line.of(("what to do", "strong"))] if rules else []
+    for said, of in rules.items():
+        lines.append(f"  {', '.join(dict.fromkeys(of))}: {said}")
+        found = list(dict.fromkeys(commands.get(said, ())))
+        lines += found[:MOST_COMMANDS]
+    return lines
+
+
+def _looked_at(record: Check, *, is_full: bool) -> list[str]:
+    """What the models were checked against."""
+    lines: list[str] = []
     if record.left_out:
         first = ", ".join(map(printable, record.left_out[:MOST_NAMED]))
         more = ", ..." if len(record.left_out) > MOST_NAMED else ""
         files = counted(len(record.left_out), "file")
-        lines += ["", f"  left out by the policy: {files} ({first}{more})"]
-    off = [rule for rule, level in record.rules.items() if level == "off"]
-    lines += ["", f"  rules turned off: {', '.join(off)}"] if off else [""]
-    policy = printable(record.policy) or "built-in levels"
-    n = record.n_registered
-    held = f"{n} model{'s' * (n != 1)} in {printable(record.registry)}"
-    registry = held if record.registry else "no registry"
+        lines.append(f"  left out by the policy: {files} ({first}{more})")
+    if off := [rule for rule, level in record.rules.items() if level == "off"]:
+        lines.append(f"  rules turned off: {', '.join(off)}")
     if record.secret:
         lines.append(f"  samples drawn by the secret of the policy (commitment {record.secret})")
-    drawn = "fresh bytes" if record.challenge else f"seed {record.seed}"
-    lines.append(
-        f"  {policy}; {registry}; alpha {record.alpha:g}; {record.seconds:.2f} s, {drawn},"
-        f" weightkin {record.version}"
-    )
+    registry = "no registry"
+    if record.registry:
+        registry = f"{counted(record.n_registered, 'model')} in {printable(record.registry)}"
+    policy = printable(record.policy) or "built-in levels"
+    lines.append(fact("looked at", f"{policy}; {registry}; {record.seconds:.2f} s"))
+    if is_full:
+        drawn = "fresh bytes" if record.challenge else f"seed {record.seed}"
+        lines.append(f"  alpha {record.alpha:g}; {drawn}; weightkin {record.version}")
     return lines
 
 
-def _finding(x: Finding, model: Checked, record: Check) -> list[str]:
+def _finding(x: Finding) -> str:
     word = "unverifiable" if x.state == "unverifiable" else x.level
     rule = f" {x.rule}" if x.rule != word else ""
-    lines = [f"  {word}{rule}: {printable(x.sentence)}", f"    {advice(x)}"]
-    if x.rule in DECLARING:
-        where = ("--registry", record.registry) if record.registry else ()
-        lines.append(command_line("trace", model.source, *where, "--format", "model-card"))
-    return lines
+    return Line.of("  ", (f"{word}{rule}:", LEVELS[x.level]), f" {printable(x.sentence)}")
 
 
 def _compared(model: Checked) -> list[str]:

@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from weightkin.records import Comparison
+from weightkin.records import Comparison, Direction
 from weightkin.records.form import probability_words
+from weightkin.records.kinds import equal_kinds
 from weightkin.report.clues import evidence_line
 from weightkin.text import counted, percent
 
@@ -38,6 +39,7 @@ SHARES = {  # numbers between 0 and 1, as percentages
 }
 DETAIL_KEYS = (*DETAIL_WORDS, "share", "share_equal")
 MAX_LISTED = 8
+LEAST_SHARE = 0.001  # of equal values that is worth a word
 IDENTICAL = {
     "files": "same files",
     "digest": "same full digest",
@@ -47,29 +49,26 @@ IDENTICAL = {
 }
 
 
-def derivation_lines(record: Comparison) -> list[str]:
-    """Kind with its main numbers, then the direction in words; nothing where there is none."""
-    lines = []
+def derivation_facts(record: Comparison) -> Iterator[tuple[str, str]]:
+    """How one was made from the other and which came first; nothing where there is none."""
     details = record.kind_details
     if record.kind and "identical" not in record.kind:
         rest = ", ".join(_numbers(details, record.kind))
-        lines.append(f"  kind: {' and '.join(record.kind)}{f' ({rest})' if rest else ''}")
+        yield "how made", f"{' and '.join(record.kind)}{f' ({rest})' if rest else ''}"
     if isinstance(where := details.get("stacks"), Mapping):
-        a, b = (str(where.get(x)) for x in "ab")
-        lines.append(f"  in: {a} of a and {b} of b")
+        yield "in", f"{where.get('a')} of a and {where.get('b')} of b"
     if "identical" in details:
-        lines.append(f"  equal: {identical_words(details)}")
-    direction = record.direction
+        yield "equal", identical_words(details)
+    if not equal_kinds(record.kind) and (found := _direction(record.direction)):
+        yield "came first", found
+
+
+def _direction(direction: Direction) -> str:
+    """Which of the two is the parent, or why that is open; nothing where nothing was asked."""
     if direction.parent != "undetermined":
-        child = "b" if direction.parent == "a" else "a"
-        sure = probability_words(direction.probability)
-        lines.append(
-            f"  direction: {direction.parent} is the parent of {child} (probability {sure})"
-        )
-    elif direction.evidence:
-        lines.append("  direction: undetermined")
-    lines += [f"    {evidence_line(x)}" for x in direction.evidence]
-    return lines
+        return f"{direction.parent} (probability {probability_words(direction.probability)})"
+    reasons = [evidence_line(x) for x in direction.evidence if x.code == "ask-relatives"]
+    return ": ".join(["undetermined", *reasons]) if direction.evidence else ""
 
 
 def _numbers(details: Mapping[str, Any], kinds: Sequence[str]) -> Iterator[str]:
@@ -80,7 +79,7 @@ def _numbers(details: Mapping[str, Any], kinds: Sequence[str]) -> Iterator[str]:
     for kind in kinds:
         if "share" in details and kind in SHARES:
             yield SHARES[kind].format(_percent(details["share"]))
-    if "share_equal" in details:
+    if details.get("share_equal", 0) >= LEAST_SHARE:
         yield SHARES["share_equal"].format(_percent(details["share_equal"]))
 
 

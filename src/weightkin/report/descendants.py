@@ -2,29 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from weightkin.records.descendants import Descendant, Descendants
 from weightkin.records.form import probability_words, pvalue_words
+from weightkin.report.line import Line, Style, fact
 from weightkin.report.registry import NEAREST, numbered
+from weightkin.report.table import table
 from weightkin.report.terminal import command_line, printable
+from weightkin.report.width import WIDE
 from weightkin.text import counted
 
 OPEN = "related to it, direction open (each may descend from it, or not):"
 
 
-def descendants_lines(record: Descendants, registry: str = "FILE") -> list[str]:
-    """The sentence, a line for each descendant, and the relatives of which that is open."""
-    lines = [printable(record.sentence)]
-    lines += [f"  identical: {numbered(x.name, x.id)}" for x in record.identical]
-    lines += [f"  {_line(x)}" for x in record.descendants]
+def descendants_lines(
+    record: Descendants, registry: str = "FILE", *, is_full: bool = False, width: int = WIDE
+) -> list[str]:
+    """The sentence, a line for each descendant, and the relatives of which that is open.
+
+    Parameters
+    ----------
+    record : Descendants
+        What was found.
+    registry : str
+        Its file, for the command to run next.
+    is_full : bool
+        The whole path to each with its p-value.
+    width : int
+        Columns of the table.
+
+    Returns
+    -------
+    list of str
+        Lines without their ends.
+    """
+    style: Style = "found" if record.descendants else "strong"
+    lines: list[str] = [Line.of((printable(record.sentence), style))]
+    lines += [fact("identical", numbered(x.name, x.id)) for x in record.identical]
+    lines += _listed(record.descendants, width, is_full=is_full)
     if record.may_descend:
-        lines += [f"  {OPEN}", *(f"    {_line(x)}" for x in record.may_descend)]
+        lines += ["", f"  {OPEN}", *_listed(record.may_descend, width, is_full=is_full)]
     if record.placed_among == "nearest":
         lines += [f"  {NEAREST}", command_line("tree", "--registry", registry)]
     lines.append(
-        f"  {record.n_scanned} scanned; alpha {record.alpha:g}; {record.seconds:.2f} s,"
-        f" seed {record.seed}, weightkin {record.version}"
+        fact("looked at", f"{counted(record.n_scanned, 'model')} scanned in {record.seconds:.2f} s")
     )
+    if is_full:
+        alpha = f"  alpha {record.alpha:g}"
+        lines.append(f"{alpha}; seed {record.seed}, weightkin {record.version}")
     return lines
+
+
+def _listed(found: Sequence[Descendant], width: int, *, is_full: bool) -> list[str]:
+    if is_full:
+        return [f"  {_line(x)}" for x in found]
+    rows = [
+        (
+            f"#{x.model.id}",
+            printable(x.model.name),
+            printable(x.path[-1].parent if x.determined else ""),
+            printable(x.path[-1].kind),
+            str(len(x.path)),
+            probability_words(x.probability) if x.determined else "",
+        )
+        for x in found
+    ]
+    head = ("", "model", "made from", "how", "steps", "probability")
+    return table(head, rows, right=(0, 4, 5), width=width)
 
 
 def path_words(x: Descendant) -> str:

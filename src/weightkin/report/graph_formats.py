@@ -14,9 +14,9 @@ from xml.etree import ElementTree as ET
 
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
 from weightkin.records.form import pvalue_words
+from weightkin.report.nodes import UNOBSERVED, kind_words
 from weightkin.report.parent_words import parent_words
 from weightkin.report.terminal import printable
-from weightkin.report.tree import UNOBSERVED, kind_words
 
 GRAPHML = "http://graphml.graphdrawing.org/xmlns"
 GEXF = "http://www.gexf.net/1.2draft"

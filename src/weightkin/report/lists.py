@@ -7,10 +7,11 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from weightkin.records.estimating import Estimate
-from weightkin.records.registry import Adding, Listing, Registered
+from weightkin.records.registry import Adding, Described, Listing, Registered
 from weightkin.records.sketching import Sketching
+from weightkin.report.table import table
 from weightkin.report.terminal import file_size, printable
-from weightkin.text import counted
+from weightkin.report.width import WIDE
 
 if TYPE_CHECKING:
     from weightkin.evidence.controls import Control
@@ -25,27 +26,53 @@ def adding_lines(record: Adding) -> list[str]:
     return [*lines, f"{said}, in {record.seconds:.1f} s"]
 
 
-def listing_lines(record: Listing) -> list[str]:
-    """One line for each model, with what it declares; those that no test reaches in the end."""
-    able = [m for m in record.models if not _is_untestable(m)]
-    others = [m for m in record.models if _is_untestable(m)]
-    head = [f"not testable ({counted(len(others), 'model')}):"] if others else []
-    return [*_listed(able), *head, *_listed(others)] or ["no models"]
+def listing_lines(record: Listing, *, is_full: bool = False, width: int = WIDE) -> list[str]:
+    """A table of models with what each is, and below it what else is known of some.
+
+    Parameters
+    ----------
+    record : Listing
+        The models.
+    is_full : bool
+        Also a line for each with its source, what it declares and its date.
+    width : int
+        Columns of the table.
+
+    Returns
+    -------
+    list of str
+        Lines without their ends.
+    """
+    described = {x.id: x for x in record.described}
+    rows = []
+    for m in record.models:
+        x = described.get(m.id, Described(id=m.id))
+        size = count_words(x.n_parameters) if x.n_parameters else ""
+        cells = (m.name, x.architecture, size, x.dtype, x.family, m.licence)
+        rows.append([f"#{m.id}", *map(printable, cells)])
+    head = ("", "model", "architecture", "parameters", "dtype", "family", "licence")
+    lines = table(head, rows, right=(0, 3), width=width, indent="") or ["no models"]
+    if is_full:
+        lines += ["", *(_listed(m) for m in record.models)]
+    noted = [_model(m) for m in record.models if m.notes]
+    return [*lines, *([""] if noted and not is_full else []), *(noted if not is_full else [])]
 
 
-def _is_untestable(m: Registered) -> bool:
-    return any(note.code == "not-testable" for note in m.notes)
+def count_words(n: int) -> str:
+    """A number of parameters as people write it: 7.2B."""
+    for size, unit in ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "K")):
+        if n >= size:
+            return f"{n / size:.3g}{unit}" if n < 1000 * size else f"{n // size:,}{unit}"
+    return str(n)
 
 
-def _listed(models: Sequence[Registered]) -> list[str]:
-    lines = []
-    for m in models:
-        parents = ", ".join(m.declared_parents)
-        said = f"; declares {printable(parents)}" if parents else ""
-        said += f"; licence {printable(m.licence)}" if m.licence else ""
-        since = f"{m.added}, imported {m.imported}" if m.imported else m.added
-        lines.append(f"{_model(m)} {printable(since)} {printable(m.source)}{said}")
-    return lines
+def _listed(m: Registered) -> str:
+    """Everything that is known of a model, on one line."""
+    parents = ", ".join(m.declared_parents)
+    said = f"; declares {printable(parents)}" if parents else ""
+    said += f"; licence {printable(m.licence)}" if m.licence else ""
+    since = f"{m.added}, imported {m.imported}" if m.imported else m.added
+    return f"{_model(m)} {printable(since)} {printable(m.source)}{said}"
 
 
 def sketching_lines(record: Sketching) -> list[str]:

@@ -51,16 +51,32 @@ def parent_words(edge: FamilyEdge | Step, named: Names = printable, most: int = 
     return f"parent {sure}, direction {older}"
 
 
+def open_words(edge: FamilyEdge, named: Names = printable) -> str:
+    """What is not determined about an edge, and who else may be the parent."""
+    if edge.parent_probability is None:
+        return "direction undetermined"
+    sure = f"parent {probability_words(edge.parent_probability)}"
+    tied, others = _others(edge, named)
+    said = tied or [f"or {x}" for x in others[:1]]
+    return f"{sure} ({said[0]})" if said else sure
+
+
 def other_words(edge: FamilyEdge, named: Names = printable, most: int = 1 << 30) -> str:
     """Who else may be the parent: ``tied with x 0.39, or a model that is not here 0.06``."""
+    tied, others = _others(edge, named)
+    listed = others[:most]
+    listed += [f"{len(others) - most} more"] if len(others) > most > 0 else []
+    return ", ".join([*tied, *([f"or {', '.join(listed)}"] if listed else [])])
+
+
+def _others(edge: FamilyEdge, named: Names) -> tuple[list[str], list[str]]:
+    """The candidate that is as good, if there is one, and the others."""
     tied = edge.runner_up.parent if edge.runner_up and is_tied(edge) else ""
     others = others_of(edge)
     same = [x for x in others if x.observed and x.parent == tied]
-    left = [x for x in others if x not in same]
-    said = [f"tied with {candidate_words(same[0], named) if same else named(tied)}"] if tied else []
-    listed = [candidate_words(x, named) for x in left[:most]]
-    listed += [f"{len(left) - most} more"] if len(left) > most > 0 else []
-    return ", ".join([*said, *([f"or {', '.join(listed)}"] if listed else [])])
+    left = [candidate_words(x, named) for x in others if x not in same]
+    said = candidate_words(same[0], named) if same else named(tied) if tied else ""
+    return ([f"tied with {said}"] if said else []), left
 
 
 def candidate_words(x: PossibleParent, named: Names = printable) -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from weightkin.records.form import pvalue_words
 from weightkin.records.registry import Relation, Relative, Search, Step, Trace
 from weightkin.report.clues import declared_words, evidence_line
+from weightkin.report.line import Line, Style, fact
 from weightkin.report.parent_words import parent_words
 from weightkin.report.reasons import why
+from weightkin.report.sentences import brief_words
+from weightkin.report.table import table
 from weightkin.report.terminal import command_line, printable
+from weightkin.report.width import WIDE
+from weightkin.text import counted
 
 MAX_LINES = 20
 RELATIONS: Mapping[Relation, str] = {
@@ -28,29 +33,99 @@ DIRECTIONS = {"ancestor": "up", "descendant": "down"}
 NEAREST = "compared only with its nearest relatives, so no parent is determined; for all models:"
 
 
-def search_lines(record: Search, registry: str = "FILE") -> list[str]:
-    """The sentence, the relatives nearest first, and the lineage."""
-    lines = [printable(record.sentence), *_own(record), *_fits(record)]
-    for x in record.relatives[:MAX_LINES]:
-        lines.append(f"  {_relative(x)}")
-    if len(record.relatives) > MAX_LINES:
-        lines.append(f"  {len(record.relatives) - MAX_LINES} more (--json lists them)")
-    for x in record.untested[:MAX_LINES]:
-        lines.append(f"  not testable with {_relative(x)}")
+def search_lines(
+    record: Search, registry: str = "FILE", *, is_full: bool = False, width: int = WIDE
+) -> list[str]:
+    """The sentence, the same in plain words, the lineage, and a table of relatives.
+
+    Parameters
+    ----------
+    record : Search
+        What was found.
+    registry : str
+        Its file, for the command to run next.
+    is_full : bool
+        The whole verdict about each relative, and every relative.
+    width : int
+        Columns of the table.
+
+    Returns
+    -------
+    list of str
+        The relatives nearest first.
+    """
+    lines = [*_answer(record), *_lineage(record)]
+    for step in record.parents:
+        word = "parent" if step.direction == "determined" else "parent?"
+        lines.append(fact(word, _step(step)))
+    lines += _fits(record)
+    most = len(record.relatives) + len(record.untested) if is_full else MAX_LINES
+    lines += [""] if record.relatives else []
+    if is_full:
+        lines += [f"  {_relative(x)}" for x in record.relatives]
+    else:
+        lines += _table(record.relatives[:most], width)
+    if len(record.relatives) > most:
+        lines.append(f"  {len(record.relatives) - most} more (-v lists them)")
+    lines += [f"  not testable with {_relative(x)}" for x in record.untested[:most]]
+    return [*lines, *_end(record, registry, is_full=is_full)]
+
+
+def _answer(record: Search) -> list[str]:
+    """The sentence, and what it comes to."""
+    style: Style = "found" if record.relatives else "strong" if record.is_tested else "open"
+    return [Line.of((printable(record.sentence), style)), printable(_plain_words(record)), ""]
+
+
+def _plain_words(record: Search) -> str:
+    if record.fits:
+        return "An adapter alone cannot be tested; it fits the models below by names and shapes."
+    if not record.relatives:
+        if not record.is_tested:
+            return "No test applies to it, so nothing can be said about its relatives."
+        if not record.n_compared:
+            return "No model here was near enough to be compared with it."
+        return "No shared weights were found with any model here that was compared."
+    if any(x.summary.is_same for x in record.relatives):
+        return "The same model is registered here."
+    parents = [x.parent for x in record.parents if x.direction == "determined" and x.parent_id]
+    if parents:
+        return f"It was probably made from {' and '.join(parents)}."
+    return "It shares weights with the models below; from which it was made is open."
+
+
+def _lineage(record: Search) -> list[str]:
+    lines = path_lines(record)
+    if record.registered is not None:
+        lines.append(
+            fact("registered", f"as #{record.registered.id} on {record.registered.added[:10]}")
+        )
     if record.first_registered:
         of_all = " (itself)" if _is_first(record) else ""
-        lines.append(f"  registered first: {printable(record.first_registered)}{of_all}")
-    for step in record.parents:
-        word = "parent" if step.direction == "determined" else "possible parent"
-        lines.append(f"  {word}: {_step(step)}")
-    lines += path_lines(record)
-    lines += _end(record, registry)
+        lines.append(fact("first here", f"{printable(record.first_registered)}{of_all}"))
     return lines
+
+
+def _table(relatives: Sequence[Relative], width: int) -> list[str]:
+    rows = [
+        (
+            f"#{x.model.id}",
+            printable(x.model.name),
+            _relation(x),
+            ", ".join(x.kind),
+            printable(brief_words(x.summary)),
+        )
+        for x in relatives
+    ]
+    head = ("", "model", "relation", "difference", "evidence")
+    return table(head, rows, right=(0,), width=width)
 
 
 def _fits(record: Search) -> list[str]:
     """Models that an adapter fits, and what that does not say."""
-    lines = [f"  fits #{x.id} {printable(x.name)}" for x in record.fits[:MAX_LINES]]
+    lines: list[str] = [
+        fact("fits", f"#{x.id} {printable(x.name)}") for x in record.fits[:MAX_LINES]
+    ]
     if len(record.fits) > MAX_LINES:
         lines.append(f"  {len(record.fits) - MAX_LINES} more (--json lists them)")
     if record.fits:
@@ -58,32 +133,43 @@ def _fits(record: Search) -> list[str]:
     return lines
 
 
-def relative_lines(record: Search) -> list[str]:
-    """The sentence and the relatives, nearest first, without details."""
-    return [printable(record.sentence), *(f"  {_relative(x)}" for x in record.relatives)]
+def trace_lines(record: Trace, registry: str = "FILE", *, is_full: bool = False) -> list[str]:
+    """The path to the root, and the declared parents.
 
+    Parameters
+    ----------
+    record : Trace
+        What was found.
+    registry : str
+        Its file, for the command to run next.
+    is_full : bool
+        The evidence for every step, and digests.
 
-def trace_lines(record: Trace, registry: str = "FILE") -> list[str]:
-    """The path to the root with the evidence for every edge, and the declared parents."""
+    Returns
+    -------
+    list of str
+        The step to the model's own parent first.
+    """
     search = record.search
-    lines = [printable(search.sentence), *_own(search), *path_lines(search)]
+    lines = [*_answer(search), *_lineage(search)]
     for step in search.path:
         child = numbered(step.child, step.child_id)
-        lines.append(f"  {child} {'<-' if step.direction == 'determined' else '--'} {_step(step)}")
-        if step.parent_digest:
+        sign = "<-" if step.direction == "determined" else "--"
+        lines.append(fact("step", f"{child} {sign} {_step(step)}"))
+        if is_full and step.parent_digest:
             lines.append(f"    digest {printable(step.parent_digest)}")
-        lines += [f"    {printable(evidence_line(y))}" for y in step.evidence]
+        lines += [f"    {printable(evidence_line(y))}" for y in step.evidence] if is_full else []
     if not search.path:
-        lines.append("  no parent found among the registered models")
+        lines.append(fact("step", "no parent found among the registered models"))
     for x in record.declared:
         words = printable(declared_words(x))
         if x.state == "undeclared":
-            lines.append(f"  not declared  {printable(x.name)}: {words}")
+            lines.append(fact("undeclared", f"{printable(x.name)}: {words}"))
         else:
-            lines.append(f"  declared  {printable(x.name)}: {x.state} ({words})")
+            lines.append(fact("declared", f"{printable(x.name)}: {x.state} ({words})"))
     if record.licence:
-        lines.append(f"  licence declared: {printable(record.licence)}")
-    return [*lines, *_end(search, registry)]
+        lines.append(fact("licence", f"{printable(record.licence)} (declared)"))
+    return [*lines, *_end(search, registry, is_full=is_full)]
 
 
 def path_lines(record: Search) -> list[str]:
@@ -93,12 +179,7 @@ def path_lines(record: Search) -> list[str]:
     names = [record.path[-1].parent, *(s.child for s in reversed(record.path))]
     signs = [" -> " if s.direction == "determined" else " -- " for s in reversed(record.path)]
     text = names[0] + "".join(sign + name for sign, name in zip(signs, names[1:], strict=True))
-    return [f"  path: {printable(text)}"]
-
-
-def _own(record: Search) -> list[str]:
-    own = record.registered
-    return [] if own is None else [f"  registered as #{own.id} on {printable(own.added)}"]
+    return [fact("path", printable(text))]
 
 
 def _is_first(record: Search) -> bool:
@@ -109,17 +190,21 @@ def _is_first(record: Search) -> bool:
     )
 
 
-def _end(record: Search, registry: str) -> list[str]:
-    lines = []
+def _end(record: Search, registry: str, *, is_full: bool) -> list[str]:
+    lines: list[str] = []
     if record.placed_among == "nearest":
         lines += [f"  {NEAREST}", command_line("tree", "--registry", registry)]
-    lines += [f"  skipped  {printable(x.what)}: {printable(why(x))}" for x in record.skipped]
-    lines.append(
-        f"  {record.n_scanned} scanned, {record.n_compared} compared; alpha {record.alpha:g},"
-        f" for each comparison {record.paid_alpha:.1e}; {record.seconds:.2f} s,"
-        f" seed {record.seed}, weightkin {record.version}"
-    )
+    lines += [fact("skipped", f"{printable(x.what)}: {printable(why(x))}") for x in record.skipped]
+    looked = f"{counted(record.n_scanned, 'model')} scanned, {record.n_compared} compared"
+    lines.append(fact("looked at", f"{looked} in {record.seconds:.2f} s"))
+    if is_full:
+        levels = f"alpha {record.alpha:g}, for each comparison {record.paid_alpha:.1e}"
+        lines.append(f"  {levels}; seed {record.seed}, weightkin {record.version}")
     return lines
+
+
+def _relation(x: Relative) -> str:
+    return "identical" if x.summary.is_same else relation_words(x)
 
 
 def relation_words(x: Relative) -> str:

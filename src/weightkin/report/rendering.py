@@ -19,6 +19,7 @@ from weightkin.records.registry import Adding, Listing, Search, Trace
 from weightkin.records.sketching import Sketching
 from weightkin.report import graph_formats
 from weightkin.report.checking import check_lines
+from weightkin.report.comparison import comparison_lines
 from weightkin.report.cyclonedx import cyclonedx
 from weightkin.report.descendants import descendants_lines
 from weightkin.report.heatmap import location_lines
@@ -29,7 +30,6 @@ from weightkin.report.model_card import model_card
 from weightkin.report.parentage import Parentage, of_comparison, of_trace
 from weightkin.report.registry import search_lines, trace_lines
 from weightkin.report.sarif import sarif
-from weightkin.report.terminal import comparison_lines
 from weightkin.report.tree import family_lines
 
 KINDS: Mapping[str, Any] = {
@@ -76,11 +76,11 @@ def lines_of(record: Any, *, width: int, is_unicode: bool, is_full: bool = False
     record : object
         A record of any command.
     width : int
-        Columns of the drawing of a family.
+        Columns of drawings and tables.
     is_unicode : bool
         Draw with Unicode characters, not with ASCII.
     is_full : bool
-        All that a comparison has, not the short form.
+        All that a record has, not the short form.
 
     Returns
     -------
@@ -93,14 +93,19 @@ def lines_of(record: Any, *, width: int, is_unicode: bool, is_full: bool = False
         case Location():
             return location_lines(record, is_unicode=is_unicode)
         case FamilyGraph():
-            return family_lines(record, is_unicode=is_unicode, width=width)
+            return family_lines(record, is_unicode=is_unicode, width=width, is_full=is_full)
+        case Search():
+            return search_lines(record, is_full=is_full, width=width)
+        case Trace():
+            return trace_lines(record, is_full=is_full)
+        case Descendants():
+            return descendants_lines(record, is_full=is_full, width=width)
+        case Check():
+            return check_lines(record, is_full=is_full)
+        case Listing():
+            return listing_lines(record, is_full=is_full, width=width)
     plain: Mapping[type, Callable[[Any], list[str]]] = {
-        Search: search_lines,
-        Trace: trace_lines,
-        Descendants: descendants_lines,
-        Check: check_lines,
         Adding: adding_lines,
-        Listing: listing_lines,
         ModelRecord: model_lines,
         Sketching: sketching_lines,
         Estimate: estimate_lines,

@@ -67,6 +67,17 @@ def _(x: Summary) -> str:
     return f"dependent ({p}, {x.basis}{blocks}{where}{tested})"
 
 
+def brief_words(x: Summary) -> str:
+    """What a finding rests on, for a cell of a table."""
+    if x.verdict != "dependent":
+        return one_line(x)
+    found = {"equal": "equal values", "calibrated": "calibrated"}.get(x.basis, "")
+    found = found or pvalue_words(x.log10_pvalue)
+    found += ", unconfirmed" if x.basis == "exact-unconfirmed" else ""
+    where = components_words(x.components) or (f"; in {parts_words(x.parts)}" if x.parts else "")
+    return f"{found}{where}"
+
+
 def _tested(x: Summary) -> str:
     """The tested share where it is not nearly all, rounded down."""
     if x.tested_share is None or x.tested_share >= NEARLY_ALL:

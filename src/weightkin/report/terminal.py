@@ -1,4 +1,4 @@
-"""A comparison as a few lines of text."""
+"""The details of a comparison as lines of text: every test, its conditions, what was skipped."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import unicodedata
 from weightkin.records import AxisEvidence, Calibration, Comparison, Effect
 from weightkin.records.form import pvalue_words
 from weightkin.report.accounting import accounting_lines, table_lines
-from weightkin.report.components import component_lines
-from weightkin.report.derived import derivation_lines, token_view_lines
+from weightkin.report.clues import evidence_line
+from weightkin.report.derived import token_view_lines
 from weightkin.report.draws import challenge_lines, extent_lines
 from weightkin.report.reasons import why
+from weightkin.report.table import table
 from weightkin.report.width import MARK
 from weightkin.text import counted, percent
 
@@ -41,7 +42,6 @@ UNCONFIRMED = (
     "made to match the other"
 )
 MAX_SKIPPED = 6
-MANY = 1_000_000
 NOTABLE_COSINE = 0.8  # cosine from which a p-value that is not small asks for a word
 LOOK_CLOSER = 3.0  # log10 of an e-value by a law of spectra
 FEW_UNITS = 8  # units
@@ -49,24 +49,24 @@ TOO_FEW = "too few to test"
 SIGNS = ("signs", "token signs", "turns", "key signs")
 
 
-def comparison_lines(record: Comparison, *, is_full: bool = False) -> list[str]:
-    """The verdict first, then who was compared, the evidence by axis, what was skipped.
-
-    With ``is_full`` everything that was skipped is listed, and every test.
-    """
-    lines = [printable(record.sentence), *_not_run(record), *_spectra(record), ""]
+def detail_lines(record: Comparison) -> list[str]:
+    """All that a comparison rests on: the evidence by axis, its conditions, every test."""
+    lines = []
     for name, ref in (("a", record.a), ("b", record.b)):
         revision = f" @ {printable(ref.revision)}" if ref.revision else ""
-        lines.append(f"  {name}  {printable(ref.source)}{revision}  {ref.digest[:20]}")
-    if record.axes:
-        lines += ["", f"  {'axis':<16}{'p':>15}  {'blocks':>6}  median cosine (best wrong match)"]
-    for axis in record.axes:
-        p = TOO_FEW if is_too_few(record, axis) else _pvalue(axis.log10_pvalue)
-        words = AXIS_WORDS.get(axis.axis, axis.axis)
-        lines.append(f"  {words:<16}{p:>15}  {axis.n_blocks:>6}  {_effect(axis.effect)}")
-    lines += _by_luck(record)
-    lines += ["", *_notes(record, is_full=is_full)]
-    return lines + (_tests(record) if is_full else [])
+        lines.append(f"  digest of {name}: {ref.digest}{revision}")
+    rows = [
+        (
+            AXIS_WORDS.get(x.axis, x.axis),
+            TOO_FEW if is_too_few(record, x) else _pvalue(x.log10_pvalue),
+            str(x.n_blocks),
+            effect_words(x.effect),
+        )
+        for x in record.axes
+    ]
+    head = ("axis", "p", "blocks", "median cosine (best wrong match)")
+    lines += ["", *table(head, rows, right=(1, 2))] if rows else []
+    return [*lines, *_by_luck(record), "", *_notes(record), *_tests(record)]
 
 
 def printable(text: str) -> str:
@@ -78,7 +78,7 @@ def printable(text: str) -> str:
     )
 
 
-def _not_run(record: Comparison) -> list[str]:
+def not_run(record: Comparison) -> list[str]:
     """Right below a verdict that found nothing: which tests could have, and were not run."""
     if record.verdict == "dependent":
         return []
@@ -87,7 +87,7 @@ def _not_run(record: Comparison) -> list[str]:
     return [said + printable(x) for x in whys]
 
 
-def _spectra(record: Comparison) -> list[str]:
+def spectra(record: Comparison) -> list[str]:
     """What is no test, and may be all there is."""
     e = record.law_log10_evalue
     if e is None or e < LOOK_CLOSER:
@@ -118,44 +118,23 @@ def _by_luck(record: Comparison) -> list[str]:
     return [f"  {names}: this cosine is that of the few units that match their own index"]
 
 
-def _notes(record: Comparison, *, is_full: bool) -> list[str]:
-    most = MANY if is_full else MAX_SKIPPED
+def _notes(record: Comparison) -> list[str]:
     lines = [NULL] if record.axes else []
     lines += challenge_lines(record.challenge)
     lines += _outside(record)
     lines += extent_lines(record.extent)
     lines += token_view_lines(record)
-    lines += [UNCONFIRMED] if record.basis == "exact-unconfirmed" else []
-    lines += _reach(record)
     lines += accounting_lines(record.accounting)
     lines += table_lines(record.equal)
-    lines += _unusual(record)
-    lines += [printable(line) for line in derivation_lines(record)]
-    lines += _next_commands(record)
-    is_mixed = any(part.verdict != record.verdict for part in record.parts)
-    lines += component_lines(record.components)
-    for part in record.parts if is_mixed or is_full else ():
+    lines += [f"  direction: {printable(evidence_line(x))}" for x in record.direction.evidence]
+    for part in record.parts:
         said = PART_WORDS.get(part.verdict, part.verdict)
         lines.append(f"  part {printable(part.name)}: {said} ({pvalue_words(part.log10_pvalue)})")
-    changed = [x for x in record.layers if x.relation != "kept"]
-    if changed:
-        words = [f"{x.relation} {x.block_a or x.block_b}" for x in changed if x.relation != "moved"]
-        words += [f"{x.block_a} -> {x.block_b}" for x in changed if x.relation == "moved"]
-        lines.append(f"  blocks: {printable(', '.join(words))}")
     if record.calibration:
         lines += _calibration(record.calibration)
     own_lines = ("coincidences", "order", "signs", "turns", "agreement")
-    others = [t for t in record.tests if t.name not in own_lines]
-    for t in [t for t in others if t.block_a == "all"]:
+    for t in [t for t in record.tests if t.name not in own_lines and t.block_a == "all"]:
         lines.append(f"  {t.name}: {t.statistic:.6g}, log10 p {t.log10_pvalue:.3f} ({t.null})")
-    reasons: dict[str, list[str]] = {}
-    for skip in record.skipped:
-        reasons.setdefault(why(skip), []).append(skip.what)
-    for reason, whats in list(reasons.items())[:most]:
-        more = f" and {len(whats) - most} more" if len(whats) > most else ""
-        lines.append(f"  skipped  {printable(', '.join(whats[:most]))}{more}: {printable(reason)}")
-    if n_left := sum(map(len, list(reasons.values())[most:])):
-        lines.append(f"  skipped  {n_left} more (-v lists them)")
     trusts = {axis.trusts for axis in record.axes} - {"either"}
     for model in sorted(trusts):
         other = "b" if model == "a" else "a"
@@ -163,8 +142,7 @@ def _notes(record: Comparison, *, is_full: bool) -> list[str]:
             f"  p-values use the unit order of {model} only, since that of {other} is not random"
         )
     lines.append(
-        f"  alpha {record.alpha:g}; read {file_size(record.bytes_read)} in {record.seconds:.2f} s;"
-        f" {record.method}, seed {record.seed}, weightkin {record.version}"
+        f"  alpha {record.alpha:g}; {record.method}, seed {record.seed}, weightkin {record.version}"
     )
     return lines
 
@@ -174,7 +152,7 @@ def command_line(*words: str) -> str:
     return f"    {MARK}{printable(shlex.join(['weightkin', *words]))}"
 
 
-def _next_commands(record: Comparison) -> list[str]:
+def next_commands(record: Comparison) -> list[str]:
     """What to run where another comparison would answer what this one leaves open."""
     pair = record.a.source, record.b.source
     is_equal = record.equal is not None and record.equal.share == 1.0
@@ -189,17 +167,19 @@ def _next_commands(record: Comparison) -> list[str]:
 
 def _tests(record: Comparison) -> list[str]:
     """Every test, a line each."""
-    if not record.tests:
-        return []
-    lines = ["", f"  {'test':<18}{'blocks':<26}{'units':>6}{'statistic':>12}{'log10 p':>10}  null"]
-    for t in record.tests:
-        blocks = t.block_a if t.block_a == t.block_b else f"{t.block_a} {t.block_b}"
-        name = f"{t.axis} {t.view}" if t.view else t.axis
-        lines.append(
-            f"  {printable(name):<17} {printable(blocks):<25} {t.n_units:>6}"
-            f"{t.statistic:>12.5g}{t.log10_pvalue:>10.2f}  {t.null}"
+    rows = [
+        (
+            printable(f"{t.axis} {t.view}" if t.view else t.axis),
+            printable(t.block_a if t.block_a == t.block_b else f"{t.block_a} {t.block_b}"),
+            str(t.n_units),
+            f"{t.statistic:.5g}",
+            f"{t.log10_pvalue:.2f}",
+            t.null,
         )
-    return lines
+        for t in record.tests
+    ]
+    head = ("test", "blocks", "units", "statistic", "log10 p", "null")
+    return ["", *table(head, rows, right=(2, 3, 4))] if rows else []
 
 
 def _outside(record: Comparison) -> list[str]:
@@ -211,22 +191,11 @@ def _outside(record: Comparison) -> list[str]:
             said = "" if axis.confirmed == "second-run" else "not "
             lines.append(
                 f"  {words}: {said}confirmed on units outside the sample"
-                f" ({_effect(axis.second_effect)})"
+                f" ({effect_words(axis.second_effect)})"
             )
         elif axis.confirmed == "sketch" and axis.passes:
             lines.append(f"  {words}: not checked on units outside the sample (sketch)")
     return lines
-
-
-def _reach(record: Comparison) -> list[str]:
-    """What the tests could have shown, where they showed nothing."""
-    if record.verdict != "no-evidence":
-        return []
-    p = pvalue_words(record.smallest_log10_pvalue)
-    return [
-        f"  the tests cover {percent(record.tested_share)} of the parameters and could have shown"
-        f" {p} at best"
-    ]
 
 
 def _calibration(x: Calibration) -> list[str]:
@@ -239,7 +208,7 @@ def _calibration(x: Calibration) -> list[str]:
     return [f"{said})"]
 
 
-def _unusual(record: Comparison) -> list[str]:
+def unusual(record: Comparison) -> list[str]:
     """A warning beside `no-evidence` when matched units are unusually alike."""
     for axis in record.axes:
         if record.verdict == "no-evidence" and axis.axis in SIGNS and axis.effect is not None:
@@ -253,7 +222,8 @@ def _unusual(record: Comparison) -> list[str]:
     return []
 
 
-def _effect(effect: Effect | None) -> str:
+def effect_words(effect: Effect | None) -> str:
+    """How alike matched units are, and in brackets their best wrong match."""
     if effect is None or effect.ratio == 0.0:
         return "-"
     level = effect.chance if abs(effect.chance) >= 0.005 else 0.0

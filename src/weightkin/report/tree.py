@@ -1,74 +1,77 @@
-"""A family graph as a tree in characters, and the reasons for one model's parent."""
+"""A family graph as a tree in characters."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from weightkin.errors import UsageError
-from weightkin.records.family import CLAIMED, FamilyEdge, FamilyGraph, FamilyNode, rests_on_values
-from weightkin.records.form import probability_words, pvalue_words
-from weightkin.report.clues import evidence_line
+from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, rests_on_values
+from weightkin.records.form import pvalue_words
 from weightkin.report.components import shared_components
-from weightkin.report.parent_words import (
-    behind_words,
-    candidate_words,
-    others_of,
-    parent_words,
-    support_words,
+from weightkin.report.line import Line, Part, Style
+from weightkin.report.nodes import (
+    NO_PROOF,
+    UNOBSERVED,
+    Signs,
+    called,
+    kind_words,
+    number_words,
+    related_words,
+    shortened,
+    signs,
+    titled,
 )
+from weightkin.report.parent_words import open_words, parent_words
 from weightkin.report.reasons import why
 from weightkin.report.terminal import MAX_SKIPPED, file_size, printable
-from weightkin.report.width import with_words
+from weightkin.report.width import NARROW, WIDE, with_words
 
-LONGEST_NODE_NAME = 60  # characters of a name
-WIDE = 1 << 30  # columns: no line is too long
-UNOBSERVED = "(unobserved ancestor)"
-MAIN_NUMBER = {  # of a kind, in words
-    "bits": "{} bits",
-    "rank": "rank {}",
-    "dtype": "{}",
-    "share": "share {}",
-    "n_units": "{} units",
-    "kept_layers": "{} blocks",
-    "n_rows": "{} rows",
-    "n_experts": "{} experts",
-    "method": "{}",
-}
+HINTS = "--explain CHILD gives the reasons for one parent, -v the figures of every edge"
 
 
 @dataclass(frozen=True, slots=True)
-class _Lines:
-    """Characters to draw with."""
+class _Row:
+    """A name in its place, and words about it."""
 
-    branch: str
-    last: str
-    pass_by: str
-    solid: tuple[str, str]  # determined, undetermined
-    cut: str
-    width: int = WIDE
+    head: str
+    words: str = ""
+    under: str = ""  # begins lines of words that stand below
+    style: Style = ""
 
 
-UNICODE = _Lines("├", "└", "│", ("─▶ ", "── "), "…")
-ASCII_LINES = _Lines("|", "`", "|", ("-> ", "-- "), "...")
+def family_lines(
+    graph: FamilyGraph, *, is_unicode: bool = True, width: int = WIDE, is_full: bool = False
+) -> list[str]:
+    """The sentence, a tree for each family, models without relatives, and notes.
 
+    Parameters
+    ----------
+    graph : FamilyGraph
+        What to draw.
+    is_unicode : bool
+        Draw with Unicode characters, not with ASCII.
+    width : int
+        No line of the drawing is longer.
+    is_full : bool
+        All figures of every edge; without it only how a model was made, and what is open.
 
-def family_lines(graph: FamilyGraph, *, is_unicode: bool = True, width: int = WIDE) -> list[str]:
-    """The drawing, then what its signs mean, unproven edges and what was skipped.
-
-    Lines of the drawing are no longer than ``width``, as far as names allow.
+    Returns
+    -------
+    list of str
+        Lines without their ends.
     """
-    drawn = UNICODE if is_unicode else ASCII_LINES
-    notes = [f"  {line}" for line in _notes(graph, drawn)]
-    notes = notes if is_unicode else [_ascii(line) for line in notes]
-    return [*drawing_lines(graph, is_unicode=is_unicode, width=width), "", *notes]
+    drawn = signs(is_unicode=is_unicode)
+    notes = [drawn.text(f"  {line}") for line in _notes(graph, drawn, is_full=is_full)]
+    lines: list[str] = [Line.of((drawn.text(graph.sentence), "found" if graph.edges else "strong"))]
+    for rows in _families(graph, drawn, width, is_full=is_full):
+        lines += ["", *_aligned(rows, width)]
+    return [*lines, "", *notes]
 
 
-def drawing_lines(graph: FamilyGraph, *, is_unicode: bool = True, width: int = WIDE) -> list[str]:
-    """The sentence, a tree for each family, models without relatives."""
-    drawn = replace(UNICODE if is_unicode else ASCII_LINES, width=width)
+def _families(
+    graph: FamilyGraph, drawn: Signs, width: int, *, is_full: bool
+) -> Iterator[list[_Row]]:
+    """The rows of each family, the largest first, and those of models without relatives."""
     nodes = {node.id: node for node in graph.nodes}
     into: dict[str, list[FamilyEdge]] = {}
     for edge in graph.edges:
@@ -77,143 +80,100 @@ def drawing_lines(graph: FamilyGraph, *, is_unicode: bool = True, width: int = W
     below: dict[str, list[FamilyEdge]] = {}
     for edges in above.values():
         below.setdefault(edges[0].parent, []).append(edges[0])
-    lines = [graph.sentence]
+    draw = _Drawing(nodes, above, below, drawn, graph.alpha, width, is_full)
     for component in sorted(graph.families, key=len, reverse=True):
-        lines.append("")
-        for root in [x for x in component if x not in above]:
-            lines += _tree(root, nodes, above, below, drawn, graph.alpha)
+        yield [row for root in component if root not in above for row in draw.tree(root)]
     alone = [nodes[x[0]] for x in graph.components if len(x) == 1]
-    open_ = dict.fromkeys(graph.untested, "  not testable with any other model")
-    titles = [_title(node, drawn) + open_.get(node.id, "") for node in alone]
-    lines += ["", *titles] if alone else []
-    return lines if is_unicode else [_ascii(line) for line in lines]
-
-
-def explain(graph: FamilyGraph, child: str, *, is_unicode: bool = True) -> list[str]:
-    """Why this parent: the evidence of the relation and of the parent, and who else it may be.
-
-    Raises
-    ------
-    UsageError
-        No model, or more than one, has that id, name or source.
-    """
-    drawn = UNICODE if is_unicode else ASCII_LINES
-    nodes = {node.id: node for node in graph.nodes}
-    node = _wanted(graph, child)
-    lines = [_title(node, drawn)]
-    edges = graph.parents_of(node.id)
-    if not edges:
-        lines.append("  no parent found among these models")
-    for edge in edges:
-        tie = "derived from" if edge.direction == "determined" else "related to"
-        lines += ["", f"  {tie} {_name(nodes[edge.parent], drawn)}: {kind_words(edge)}"]
-        is_equal = rests_on_values(edge, graph.alpha)
-        related = "equal values" if is_equal else pvalue_words(edge.log10_pvalue)
-        distance = f"relative distance of all tensors {_number(edge.distance)}"
-        lines.append(f"    related    {related}, {distance}")
-        lines += [f"    {line}" for line in _why_parent(edge, lambda x: _name(nodes[x], drawn))]
-        lines.append(f"    support    {support_words(edge)}")
-        lines += [
-            f"    evidence   {_cut(printable(evidence_line(x)), 200, drawn)}"
-            for x in edge.evidence
-            if x.code != "relative-distance"
+    open_ = dict.fromkeys(graph.untested, "not testable with any other model")
+    if alone:
+        yield [
+            _Row(draw.titled("", node), open_.get(node.id, ""), "    ", "open") for node in alone
         ]
-        next_ = edge.runner_up
-        second = f"{_name(nodes[next_.parent], drawn)} ({behind_words(next_)})" if next_ else "none"
-        lines.append(f"    runner-up  {second}")
-    children = [edge for edge in graph.edges if edge.parent == node.id]
-    lines += [""] if children else []
-    for edge in children:
-        tie = "parent of" if edge.direction == "determined" else "related to"
-        lines.append(f"  {tie} {_name(nodes[edge.child], drawn)}: {kind_words(edge)}")
-    return lines if is_unicode else [_ascii(line) for line in lines]
 
 
-def kind_words(edge: FamilyEdge) -> str:
-    """How the child was made, with its main number: ``quantised (4 bits)``."""
-    number = _main_number(edge.kind_details)
-    number = "" if number == edge.kind else number  # a merge by the method of that name
-    also = edge.kind_details.get("also")
-    others = [printable(x) for x in also if isinstance(x, str)] if isinstance(also, list) else []
-    return " and ".join([printable(edge.kind), *others]) + (f" ({number})" if number else "")
+@dataclass(frozen=True, slots=True)
+class _Drawing:
+    """What the tree of a root is drawn from."""
+
+    nodes: Mapping[str, FamilyNode]
+    above: Mapping[str, list[FamilyEdge]]
+    below: Mapping[str, list[FamilyEdge]]
+    drawn: Signs
+    alpha: float
+    width: int
+    is_full: bool
+
+    def tree(self, root: str) -> Iterator[_Row]:
+        """Depth first with a stack: chains may be longer than Python recurses."""
+        drawn = self.drawn
+        yield _Row(self.titled("", self.nodes[root]))
+        stack = [(edge, "", i == 0) for i, edge in enumerate(reversed(self.below.get(root, [])))]
+        while stack:
+            edge, indent, is_last = stack.pop()
+            children = self.below.get(edge.child, [])
+            corner = drawn.last if is_last else drawn.branch
+            head = f"{indent}{corner}{drawn.solid[edge.direction != 'determined']}"
+            inner = self._kept(indent + (" " if is_last else drawn.pass_by) + "   ")
+            under = f"{inner}{drawn.pass_by if children else ' '} "
+            yield self._row(self.titled(head, self.nodes[edge.child]), edge, under)
+            for other in self.above[edge.child][1:]:
+                yield self._row(
+                    self.titled(f"{under}+ also from ", self.nodes[other.parent]), other, under
+                )
+            stack += [(x, inner, i == 0) for i, x in enumerate(reversed(children))]
+
+    def titled(self, head: str, node: FamilyNode) -> str:
+        """A name in its place, as long as there is room."""
+        title = self.drawn.text(titled(node, self.drawn))
+        return head + shortened(title, max(self.width - len(head), 1), self.drawn)
+
+    def _kept(self, indent: str) -> str:
+        """The end of an indent, so that names have room however deep the tree is."""
+        most = max(self.width - NARROW, NARROW)
+        if len(indent) <= most:
+            return indent
+        return self.drawn.cut + indent[len(indent) - most + len(self.drawn.cut) :]
+
+    def _row(self, head: str, edge: FamilyEdge, under: str) -> _Row:
+        words = self._all_words(edge) if self.is_full else self._words(edge)
+        style: Style = "faint" if edge.direction == "determined" else "open"
+        return _Row(head, self.drawn.text(words), under, style)
+
+    def _words(self, edge: FamilyEdge) -> str:
+        """How a model was made, and what is not as it should be."""
+        parts = [kind_words(edge)]
+        if edge.weight != 1.0:
+            parts.append(f"weight {edge.weight:.2f}")
+        related = related_words(edge, self.alpha)
+        parts += [related] if related in NO_PROOF else []
+        parts += [open_words(edge, self._called)] if edge.direction != "determined" else []
+        return ", ".join(parts)
+
+    def _all_words(self, edge: FamilyEdge) -> str:
+        parts = [kind_words(edge)]
+        if edge.weight != 1.0:
+            parts.append(f"weight {edge.weight:.2f}")
+        parts += [related_words(edge, self.alpha), f"distance {number_words(edge.distance)}"]
+        return ", ".join([*parts, parent_words(edge, self._called), f"support {edge.support:.2f}"])
+
+    def _called(self, name: str) -> str:
+        return called(self.nodes[name], self.drawn)
 
 
-def _tree(
-    root: str,
-    nodes: Mapping[str, FamilyNode],
-    above: Mapping[str, list[FamilyEdge]],
-    below: Mapping[str, list[FamilyEdge]],
-    drawn: _Lines,
-    alpha: float,
-) -> Iterator[str]:
-    """Depth first with a stack: chains may be longer than Python recurses."""
-    yield _title(nodes[root], drawn)
-    stack = [(edge, "", i == 0) for i, edge in enumerate(reversed(below.get(root, [])))]
-    while stack:
-        edge, indent, is_last = stack.pop()
-        children = below.get(edge.child, [])
-        line = drawn.solid[edge.direction != "determined"]
-        corner = drawn.last if is_last else drawn.branch
-        title = _title(nodes[edge.child], drawn)
-        inner = indent + (" " if is_last else drawn.pass_by) + "   "
-        bar = drawn.pass_by if children else " "
-        under = f"{inner}{bar} "
-        yield from with_words(
-            f"{indent}{corner}{line}{title}  ",
-            _words(edge, nodes, drawn, alpha),
-            under,
-            drawn.width,
-        )
-        for other in above[edge.child][1:]:
-            head = f"{inner}{bar} + also from {_name(nodes[other.parent], drawn)}  "
-            yield from with_words(head, _words(other, nodes, drawn, alpha), under, drawn.width)
-        stack += [(x, inner, i == 0) for i, x in enumerate(reversed(children))]
+def _aligned(rows: list[_Row], width: int) -> Iterator[str]:
+    """Rows with their words in one column, where there is room; else below the name."""
+    fitting = [len(x.head) for x in rows if x.words and len(x.head) <= width // 2]
+    column = max(fitting, default=0) + 2
+    for row in rows:
+        head = row.head.ljust(column) if row.words else row.head
+        head = head if head.endswith("  ") or not row.words else f"{head}  "
+        first, *more = with_words(head, row.words, row.under, width)
+        parts: list[Part] = [head, (row.words, row.style)] if first != head.rstrip() else [first]
+        yield Line.of(*parts)
+        yield from (Line.of(row.under, (x.removeprefix(row.under), row.style)) for x in more)
 
 
-def _words(edge: FamilyEdge, nodes: Mapping[str, FamilyNode], drawn: _Lines, alpha: float) -> str:
-    parts = [kind_words(edge)]
-    if edge.weight != 1.0:
-        parts.append(f"weight {edge.weight:.2f}")
-    parts += [_related(edge, alpha), f"distance {_number(edge.distance)}"]
-    figures = parent_words(edge, lambda x: _name(nodes[x], drawn))
-    return ", ".join([*parts, figures, f"support {edge.support:.2f}"])
-
-
-def _related(edge: FamilyEdge, alpha: float) -> str:
-    """The p-value of an edge, or its other evidence where no exact test reached alpha."""
-    if 10**edge.log10_pvalue <= alpha:
-        return pvalue_words(edge.log10_pvalue)
-    if rests_on_values(edge, alpha):
-        return "equal values"
-    compared = [x.data["summary"] for x in edge.evidence if x.code == "compared"]
-    is_calibrated = any(x["basis"] == "calibrated" for x in compared)
-    return "calibrated evidence" if is_calibrated else "no exact test"
-
-
-def _why_parent(edge: FamilyEdge, named: Callable[[str], str]) -> Iterator[str]:
-    """How probable the parent is, who else it may be, and which of the two is older."""
-    older = probability_words(edge.direction_probability)
-    if edge.parent_probability is None:
-        yield f"direction  {edge.direction} (estimate {older})"
-        return
-    sure = probability_words(edge.parent_probability)
-    is_below = edge.parent_probability < CLAIMED
-    yield f"parent     {edge.direction} ({sure}{f', at least {CLAIMED} is needed' * is_below})"
-    if others := [candidate_words(x, named) for x in others_of(edge)]:
-        yield f"others     {', '.join(others)}"
-    yield f"direction  probability {older} that the parent is the older of the two"
-
-
-def _title(node: FamilyNode, drawn: _Lines) -> str:
-    same = ", ".join(_cut(printable(x), LONGEST_NODE_NAME, drawn) for x in node.duplicates)
-    return _name(node, drawn) + (f" = {same}" if same else "")
-
-
-def _name(node: FamilyNode, drawn: _Lines) -> str:
-    return _cut(printable(node.id), LONGEST_NODE_NAME, drawn) if node.observed else UNOBSERVED
-
-
-def _unproven(graph: FamilyGraph, drawn: _Lines) -> list[str]:
+def _unproven(graph: FamilyGraph, drawn: Signs) -> list[str]:
     """Edges on which no exact test reached alpha and the values are not equal."""
     nodes = {node.id: node for node in graph.nodes}
     unproven = [
@@ -224,7 +184,7 @@ def _unproven(graph: FamilyGraph, drawn: _Lines) -> list[str]:
     if not unproven:
         return []
     said = [
-        f"{_name(nodes[e.parent], drawn)} {drawn.solid[0]}{_name(nodes[e.child], drawn)}"
+        f"{called(nodes[e.parent], drawn)} {drawn.solid[0]}{called(nodes[e.child], drawn)}"
         f" ({pvalue_words(e.log10_pvalue)})"
         for e in unproven[:MAX_SKIPPED]
     ]
@@ -233,7 +193,7 @@ def _unproven(graph: FamilyGraph, drawn: _Lines) -> list[str]:
     return [f"no exact test reached alpha on {count}: {'; '.join(said)}; see --explain CHILD"]
 
 
-def _notes(graph: FamilyGraph, drawn: _Lines) -> list[str]:
+def _notes(graph: FamilyGraph, drawn: Signs, *, is_full: bool) -> list[str]:
     lines = []
     open_ = [edge for edge in graph.edges if edge.direction == "undetermined"]
     if any(edge.parent_probability is not None for edge in open_):
@@ -243,7 +203,7 @@ def _notes(graph: FamilyGraph, drawn: _Lines) -> list[str]:
     if not all(node.observed for node in graph.nodes):
         lines.append(f"{UNOBSERVED}: a model that is not among those given")
     lines += shared_components(graph.nodes)[:MAX_SKIPPED]
-    lines += _unproven(graph, drawn)
+    lines += _unproven(graph, drawn) if is_full else []
     for skip in graph.skipped[:MAX_SKIPPED]:
         lines.append(f"skipped  {printable(skip.what)}: {printable(why(skip))}")
     if len(graph.skipped) > MAX_SKIPPED:
@@ -252,46 +212,4 @@ def _notes(graph: FamilyGraph, drawn: _Lines) -> list[str]:
         f"alpha {graph.alpha:g}; read {file_size(graph.bytes_read)} in {graph.seconds:.2f} s;"
         f" {printable(graph.method)}, seed {graph.seed}, weightkin {printable(graph.version)}"
     )
-    return lines
-
-
-def _wanted(graph: FamilyGraph, child: str) -> FamilyNode:
-    ways = (
-        lambda node: node.id == child,
-        lambda node: child in (node.name, node.source) and child != "",
-        lambda node: child in node.duplicates,
-    )
-    for is_meant in ways:
-        found = [node for node in graph.nodes if is_meant(node)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            ids = ", ".join(printable(node.id) for node in found[:MAX_SKIPPED])
-            raise UsageError(f"{printable(child)!r} names {len(found)} models: {ids}")
-    near = difflib.get_close_matches(child, [node.id for node in graph.nodes], n=3)
-    hint = f"; did you mean {', '.join(map(printable, near))}?" if near else ""
-    raise UsageError(f"no model here is called {printable(child)!r}{hint}")
-
-
-def _main_number(details: Mapping[str, Any]) -> str:
-    for key, words in MAIN_NUMBER.items():
-        value = details.get(key)
-        if isinstance(value, float):
-            return words.format(_number(value))
-        if isinstance(value, int | str) and not isinstance(value, bool):
-            return words.format(printable(str(value))[:LONGEST_NODE_NAME])
-        if isinstance(value, list | tuple):
-            return words.format(len(value))
-    return ""
-
-
-def _number(value: float) -> str:
-    return f"{value:.3g}"
-
-
-def _cut(text: str, length: int, drawn: _Lines) -> str:
-    return text if len(text) <= length else text[: length - len(drawn.cut)] + drawn.cut
-
-
-def _ascii(line: str) -> str:
-    return line.encode("ascii", "backslashreplace").decode("ascii")
+    return lines if is_full or not graph.edges else [*lines, HINTS]

@@ -7,7 +7,8 @@ import textwrap
 
 UNBROKEN = "\u00a0"  # a space where no line ends
 MARK = "$ "  # before a command, whose line is never wrapped
-NARROW = 30  # columns that words have in any case
+WIDE = 1 << 30  # columns: no line is too long
+NARROW = 30  # columns that names and words have in any case
 LAST = 16  # columns that the last column of a table needs to be continued in place
 
 
@@ -44,11 +45,13 @@ def with_words(head: str, words: str, under: str, width: int) -> list[str]:
     Returns
     -------
     list of str
-        Broken at commas only.
+        Broken at commas, elsewhere only what is too long for a line.
     """
     if len(head) + len(words) <= width:
         return [head + words]
-    room = max(width - len(under), NARROW)
+    room = max(width - len(under), 1)
     items = words.replace(" ", UNBROKEN).replace(f",{UNBROKEN}", ", ")  # lines end at commas
-    lines = textwrap.wrap(items, room, break_long_words=False, break_on_hyphens=False)
+    if max(map(len, items.split(" "))) > room:
+        items = words
+    lines = textwrap.wrap(items, room, break_on_hyphens=False)
     return [head.rstrip(), *(under + x.replace(UNBROKEN, " ") for x in lines)]

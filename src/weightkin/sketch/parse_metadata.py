@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -83,6 +84,31 @@ def checked_identity(path: PurePath, metadata: Mapping[str, str]) -> dict[str, A
         "full_digest": metadata["full_digest"] or None,
         "config": parse_object(raw, path, "metadata", is_hint=True),
     }
+
+
+def checked_columns(path: PurePath, metadata: Mapping[str, str]) -> tuple[str, int, str]:
+    """Architecture, parameters and usual dtype of the model, for a list of many.
+
+    Raises
+    ------
+    UnreadableModel
+        What the metadata says is malformed.
+    """
+    if SKETCH_KEY not in metadata:
+        raise damaged(path, "not a sketch")
+    facts, config = checked_facts(path, metadata), checked_identity(path, metadata)["config"]
+    sizes: Counter[str] = Counter()
+    entries = _parsed(path, metadata, "tensors")
+    for entry in entries if isinstance(entries, list) else ():
+        match entry:
+            case {"dtype": str(dtype), "shape": list(shape)} if dtype in NUMPY:
+                sizes[dtype] += math.prod(checked_shape(str(path), shape))
+            case _:
+                raise damaged(path, "an invalid tensor in the metadata")
+    named = config.get("architectures")
+    first = named[0] if isinstance(named, list) and named else None
+    architecture = first if isinstance(first, str) else facts["family"]
+    return architecture, facts["n_parameters"], max(sizes, key=sizes.__getitem__, default="")
 
 
 def checked_facts(path: PurePath, metadata: Mapping[str, str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln  # type: ignore[import-untyped,unused-ignore]
+import scipy  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.stats.matching import Matching
 from weightkin.stats.sums import logsumexp
@@ -102,7 +102,9 @@ def log_evalues(k: int, size: int = 0) -> npt.NDArray[np.float64]:
 def log_moments(size: int) -> npt.NDArray[np.float64]:
     """Log of the largest E[z^K] of ``size`` units, for each z of ``Z_GRID``."""
     j = np.arange(size + 1)
-    return np.asarray(np.log(((Z_GRID[:, None] - 1.0) ** j / np.exp(gammaln(j + 1))).sum(axis=1)))
+    return np.asarray(
+        np.log(((Z_GRID[:, None] - 1.0) ** j / np.exp(scipy.special.gammaln(j + 1))).sum(axis=1))
+    )
 
 
 def mix_log_evalue(log_evalues_on_grid: npt.NDArray[np.float64]) -> float:

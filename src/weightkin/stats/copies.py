@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri  # type: ignore[import-untyped,unused-ignore]
+import scipy  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.arrays import Floats
 from weightkin.stats.matching import unit_rows
@@ -59,7 +59,7 @@ def copied_runs(runs: Sequence[Run], *, is_sign_blind: bool = False) -> Groups:
     n_looks = sum(len(t) * (len(t) - 1) // 2 for _, t in tables) * (1 if is_sign_blind else 2)
     if not n_looks:
         return tuple(range(len(runs)))
-    cut = float(-ndtri(LEVEL / n_looks))
+    cut = float(-scipy.special.ndtri(LEVEL / n_looks))
     edges = [
         (members[i], members[j])
         for members, table in tables

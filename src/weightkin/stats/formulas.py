@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln, log_ndtr  # type: ignore[import-untyped,unused-ignore]
+import scipy  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.arrays import Doubles, Floats, Ints
 from weightkin.stats.sums import tied
@@ -50,7 +50,9 @@ def hits_log_sf(k: Ints, rate: Doubles) -> Doubles:
     [-10.6, -2.85, 0.0]
     """
     log_rate, most = np.log(np.maximum(rate, 1e-9)), np.maximum(k, 1)
-    log_p = np.minimum(k * log_rate - gammaln(k + 1), k - rate - k * (np.log(most) - log_rate))
+    log_p = np.minimum(
+        k * log_rate - scipy.special.gammaln(k + 1), k - rate - k * (np.log(most) - log_rate)
+    )
     return np.where((k > rate) & (rate > 0), log_p, 0.0)
 
 
@@ -99,7 +101,7 @@ class Readings:
         log_p = hits_log_sf(most, rates) + np.log(m)[:, None]
         z = np.array([self.smooth[name] for name in names]) / math.sqrt(max(1, self.n_views))
         z[:, 0] = np.abs(z[:, 0])  # rising or falling; at a lag only likeness is a rule
-        log_p = np.concatenate([log_p, log_ndtr(-z) + math.log(2.0)], axis=1)
+        log_p = np.concatenate([log_p, scipy.special.log_ndtr(-z) + math.log(2.0)], axis=1)
         best, name = min((0.0, ""), *zip(log_p.min(axis=1).tolist(), names, strict=True))
         return min(0.0, (best + math.log(log_p.size)) / LOG10), name
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln  # type: ignore[import-untyped,unused-ignore]
+import scipy  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.stats.matching import Matching
 
@@ -96,7 +96,11 @@ def length_in_order(partners: npt.NDArray[np.int64]) -> int:
 
 def _log_bounds(lengths: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.float64]:
     """Natural log of C(n, l)/l! for each l."""
-    return np.asarray(gammaln(n + 1) - 2 * gammaln(lengths + 1) - gammaln(n - lengths + 1))
+    return np.asarray(
+        scipy.special.gammaln(n + 1)
+        - 2 * scipy.special.gammaln(lengths + 1)
+        - scipy.special.gammaln(n - lengths + 1)
+    )
 
 
 def _increasing_subsequence(values: list[int]) -> list[int]:

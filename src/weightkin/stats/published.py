@@ -14,7 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import scipy  # type: ignore[import-untyped,unused-ignore]
-from scipy.special import gammaln  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.arrays import Floats, Ints
 from weightkin.stats.matching import unit_rows
@@ -118,7 +117,7 @@ def spearman(matched: Ints, reference: Ints) -> tuple[float, float]:
     squares = float(((matched - reference).astype(np.float64) ** 2).sum())
     r = 1.0 - 6.0 * squares / (n * (n * n - 1.0))
     if r >= 1.0:
-        return 1.0, -float(gammaln(n + 1)) / LOG10
+        return 1.0, -float(scipy.special.gammaln(n + 1)) / LOG10
     t = r * math.sqrt((n - 2) / (1.0 - r * r)) if r > -1.0 else -math.inf
     tail = float(scipy.stats.t.logsf(t, n - 2))
     if not math.isfinite(tail):  # the library underflows far out
@@ -162,7 +161,9 @@ def fisher(log10_pvalues: Sequence[float]) -> float:
     if n == 0 or half == 0.0:
         return 0.0
     j = np.arange(n)
-    return min(0.0, float(logsumexp(j * math.log(half) - gammaln(j + 1)) - half) / LOG10)
+    return min(
+        0.0, float(logsumexp(j * math.log(half) - scipy.special.gammaln(j + 1)) - half) / LOG10
+    )
 
 
 def trace_z(similarity: npt.NDArray[np.float64]) -> float:
@@ -188,6 +189,8 @@ def student_t_log_tail(t: float, df: float) -> float:
     k = np.arange(4096)
     series = np.cumsum(np.log((a + 0.5 + k) / (a + 1 + k)) + math.log(x))  # 2F1(a+1/2, 1; a+1; x)
     log_series = np.logaddexp(0.0, logsumexp(series))
-    log_beta = gammaln(a) + gammaln(0.5) - gammaln(a + 0.5)
+    log_beta = (
+        scipy.special.gammaln(a) + scipy.special.gammaln(0.5) - scipy.special.gammaln(a + 0.5)
+    )
     log_tail = a * math.log(x) + 0.5 * math.log1p(-x) - math.log(a) - log_beta + log_series
     return float(log_tail - math.log(2.0))

@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import gammaln  # type: ignore[import-untyped,unused-ignore]
+import scipy  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.stats.sums import logsumexp
 
@@ -35,7 +35,11 @@ def agreements_log10_sf(n_agree: int, n: int, chance: float = 0.5) -> float:
     -6.021
     """
     k = np.arange(n_agree, n + 1)
-    log_pmf = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
+    log_pmf = (
+        scipy.special.gammaln(n + 1)
+        - scipy.special.gammaln(k + 1)
+        - scipy.special.gammaln(n - k + 1)
+    )
     log_pmf += k * math.log(chance) + (n - k) * math.log1p(-chance)
     return min(0.0, float(logsumexp(log_pmf)) / LOG10)
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtr
+import scipy
 
 from weightkin.anatomy.graph.ir import Graph, Node
 from weightkin.anatomy.graph.labels import Dim, Labels
@@ -157,4 +157,4 @@ def _is_trend(values: Doubles) -> bool:
     if correlation > 1 - 1e-9:
         return True
     t = correlation * math.sqrt((n - 2) / (1 - correlation**2))
-    return float(stdtr(n - 2, -t)) < P_FORMULA
+    return float(scipy.special.stdtr(n - 2, -t)) < P_FORMULA

@@ -28,8 +28,8 @@ from weightkin.report.html.environment import environment, source_name
 from weightkin.report.html.figures import block_map, pair_map, unit_dots
 from weightkin.report.html.graph import graph_values
 from weightkin.report.html.graph_model import family_drawing, trace_drawing
+from weightkin.report.nodes import UNOBSERVED
 from weightkin.report.terminal import TOO_FEW, is_too_few
-from weightkin.report.tree import UNOBSERVED
 from weightkin.text import counted
 
 __all__ = ["Record", "body", "notebook_html", "page"]

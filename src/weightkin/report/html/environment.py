@@ -28,10 +28,10 @@ from weightkin.report.derived import detail_words, identical_words, value_words
 from weightkin.report.descendants import path_words
 from weightkin.report.draws import drawn_by, extent_words
 from weightkin.report.findings import advice
+from weightkin.report.nodes import kind_words
 from weightkin.report.parent_words import parent_words, rival_words
 from weightkin.report.registry import looked_words, numbered, relation_words
 from weightkin.report.terminal import AXIS_WORDS, PART_WORDS, file_size, printable
-from weightkin.report.tree import kind_words
 from weightkin.text import counted
 
 LONGEST_TEXT, LONGEST_COMMAND = 400, 8000  # characters of one text

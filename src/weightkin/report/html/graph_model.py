@@ -13,9 +13,9 @@ from weightkin.records.registry import DeclaredParent, Search, Step, Trace
 from weightkin.report.clues import declared_words, evidence_line
 from weightkin.report.html.environment import short, source_name
 from weightkin.report.html.layout import COLUMN, Link, closing_links, layout
+from weightkin.report.nodes import UNOBSERVED, kind_words
 from weightkin.report.parent_words import parent_words, rival_words, support_words
 from weightkin.report.registry import numbered
-from weightkin.report.tree import UNOBSERVED, kind_words
 
 Style = Literal["inferred", "undetermined", "declared"]
 Facts = tuple[tuple[str, str], ...]
