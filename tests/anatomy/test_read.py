@@ -11,7 +11,8 @@ import transformers as hf
 from tests.anatomy.test_symmetry import distance, relabelled
 from tests.anatomy.tiny import TOKENS, make
 from tests.calls import n_calls
-from weightkin.anatomy import read_anatomy
+from weightkin.anatomy import read, read_anatomy
+from weightkin.anatomy.side import MAX_EXPERTS, tested_axes
 from weightkin.formats.memory import model_from_arrays
 from weightkin.formats.model import Model, TensorInfo
 
@@ -258,6 +259,29 @@ def test_a_tensor_nobody_knows_takes_away_the_axes_it_may_touch(stranger, lost):
     model = header(shapes, config())
     assert kinds(model) == {"units", "vo", "heads", "residual"} - lost
     assert stranger.rsplit(".", 2)[-1] in reasons(model)
+
+
+@pytest.mark.parametrize(("module", "is_kept"), [("self_attn.indexer", True), ("side", False)])
+def test_a_tensor_nobody_knows_in_an_attention_leaves_the_mlp_alone(module, is_kept, monkeypatch):
+    monkeypatch.setattr(read, "better_anatomy", lambda found, *_: found)
+    read.read_headers.cache_clear()
+    shapes = llama_shapes(1)
+    n_units = shapes["model.layers.0.mlp.up_proj.weight"][0]
+    shapes[f"model.layers.0.{module}.weight"] = (7, n_units)
+    assert ("units" in kinds(header(shapes, config()))) == is_kept
+    read.read_headers.cache_clear()
+
+
+def test_experts_beside_a_dense_mlp_are_sampled_like_others():
+    shapes = llama_shapes(1) | {
+        "model.layers.0.experts.gate_up_proj": (6, 20, 16),
+        "model.layers.0.experts.down_proj": (6, 16, 10),
+    }
+    anatomy = read_anatomy(header(shapes, config()))
+    names = {axis.name for axis in anatomy.axes if axis.kind == "units"}
+    assert names == {"mlp", *(f"mlp.experts.{i}" for i in range(6))}
+    sampled = {axis.name for axis in tested_axes(anatomy) if axis.kind == "units"}
+    assert sampled == {"mlp", *(f"mlp.experts.{i}" for i in range(MAX_EXPERTS))}
 
 
 def test_block_scales_of_quantised_matrices_take_the_width_away_only():
