@@ -139,8 +139,7 @@ class Challenge:
     """The bytes that drew the sample, who drew them, and what binds them to the models.
 
     They draw units, and the tokens through which units and dimensions of a stream are seen. Of
-    sketches, in `locate`, `tree` and the searches of a registry nothing is drawn: samples are
-    fixed.
+    sketches, in `locate`, `tree` and searches of a registry nothing is drawn: samples are fixed.
     ``seed``: anybody could know them before. ``own``: by whoever ran it. ``joint``: by both
     parties, who had committed to theirs. ``beacon``: by a public source of randomness.
     """
