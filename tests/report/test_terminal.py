@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests import families
-from tests.report.records import check, comparison, search, trace
+from tests.report.records import check, comparison, location, search, trace
 from weightkin.records import Direction, Part, clue, left_out
 from weightkin.records.accounting import Equal
 from weightkin.records.family import FamilyEdge
@@ -15,6 +15,7 @@ from weightkin.report.checking import check_lines
 from weightkin.report.comparison import comparison_lines
 from weightkin.report.derived import derivation_facts
 from weightkin.report.explain import explain
+from weightkin.report.heatmap import location_lines
 from weightkin.report.line import Line, painted
 from weightkin.report.plain import plain_words
 from weightkin.report.registry import search_lines, trace_lines
@@ -184,3 +185,15 @@ def test_a_search_that_compared_nothing_says_so():
 def test_a_percentage_of_inheritance_is_one():
     said = clue("inherits", share=0.63).sentence
     assert said == "inherits 63 % of the changes that made its parent"
+
+
+def test_units_in_their_place_are_a_number_and_the_others_are_named():
+    record = location(n=3)
+    odd = record.unit_maps[0]  # units in another order, a sign flipped
+    plain = replace(odd, name_b=odd.name_a, units_b=(0, 1), in_order=True, n_flipped=0)
+    lines = location_lines(replace(record, unit_maps=(plain, plain, odd)))
+    assert "  hidden units: every unit found, in order, in 2 of 3 pairs of blocks" in lines
+    assert sum("units of a found among" in x for x in lines) == 1
+    full = location_lines(replace(record, unit_maps=(plain, plain, odd)), is_full=True)
+    assert sum("units of a found among" in x for x in full) == 3
+    assert "alpha 1e-06" in full[-1]

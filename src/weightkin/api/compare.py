@@ -18,7 +18,6 @@ from weightkin.api.arguments import (
     check_seed,
 )
 from weightkin.api.challenges import challenge_of
-from weightkin.api.direction_among import with_relatives
 from weightkin.api.models import Source, as_source, as_sources
 from weightkin.derivation.opened import ALPHA, Pair, Settings, pair_of
 from weightkin.derivation.pair import compare_pair
@@ -129,7 +128,11 @@ def compare(
         raise UsageError("effort quick determines no direction; leave out either it or relatives")
     pair = pair_of(as_source("a", a), as_source("b", b), settings)
     record = _with_papers(compare_pair(pair), pair, asked.published)
-    return with_relatives(record, pair.models, asked.relatives) if asked.relatives else record
+    if not asked.relatives:
+        return record
+    from weightkin.api.direction_among import with_relatives  # a family graph: much to load
+
+    return with_relatives(record, pair.models, asked.relatives)
 
 
 def _checked(options: Options) -> Options:

@@ -31,7 +31,8 @@ def locate(
         if as_json:
             answer.text(record.to_json())
         else:
-            answer.lines(location_lines(record, is_unicode=can_print(SHADES)))
+            is_unicode = can_print(SHADES)
+            answer.lines(location_lines(record, is_unicode=is_unicode, is_full=answer.is_verbose))
     if record.incomplete:
         raise typer.Exit(EXIT_INCOMPLETE)
 

@@ -235,7 +235,8 @@ def _has_partner(a: Rows, b: Rows, width: int) -> int:
     for start in range(0, len(a), ROWS_AT_ONCE):
         best = np.zeros(len(a[start : start + ROWS_AT_ONCE]), dtype=np.float32)
         for first in range(0, len(b), ROWS_AT_ONCE):
-            cosines = np.abs(a[start : start + ROWS_AT_ONCE] @ b[first : first + ROWS_AT_ONCE].T)
+            cosines = a[start : start + ROWS_AT_ONCE] @ b[first : first + ROWS_AT_ONCE].T
             np.maximum(best, cosines.max(axis=1), out=best)
+            np.maximum(best, -cosines.min(axis=1), out=best)
         n += int((best >= least).sum())
     return n

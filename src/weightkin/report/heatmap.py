@@ -8,8 +8,10 @@ from collections.abc import Iterable, Sequence
 from weightkin.records import BlockRelation
 from weightkin.records.form import pvalue_words
 from weightkin.records.location import Location, Matrix, ResidualMap, UnitMap
+from weightkin.report.line import Line, fact
 from weightkin.report.reasons import why
 from weightkin.report.terminal import AXIS_WORDS, MAX_SKIPPED, file_size, printable
+from weightkin.text import counted
 
 SHADES, ASCII_SHADES = "·░▒▓█", ".:+%#"
 STEPS = (-6.0, -20.0, -50.0, -100.0)  # log10 p at which the next character begins
@@ -18,12 +20,29 @@ MAX_LINES = 12  # of unit maps
 LINK = {"equal": "equal to", "close": "close to"}
 
 
-def location_lines(record: Location, *, is_unicode: bool = True) -> list[str]:
-    """The sentence, the heat maps, the maps in words, what was skipped."""
-    lines = [record.sentence, ""]
-    for name, ref in (("a", record.a), ("b", record.b)):
+def location_lines(
+    record: Location, *, is_unicode: bool = True, is_full: bool = False
+) -> list[str]:
+    """The sentence, the heat maps, the maps in words, what was skipped.
+
+    Parameters
+    ----------
+    record : Location
+        What was found.
+    is_unicode : bool
+        Draw with Unicode characters, not with ASCII.
+    is_full : bool
+        Every unit map, all that was skipped, and what is needed to run it again.
+
+    Returns
+    -------
+    list of str
+        Lines without their ends.
+    """
+    lines: list[str] = [Line.of((record.sentence, "found" if record.matched else "strong")), ""]
+    for name, ref in (("model a", record.a), ("model b", record.b)):
         revision = f" @ {printable(ref.revision)}" if ref.revision else ""
-        lines.append(f"  {name}  {printable(ref.source)}{revision}  {ref.digest[:20]}")
+        lines.append(fact(name, f"{printable(ref.source)}{revision}"))
     shades = SHADES if is_unicode else ASCII_SHADES
     shown = [
         m for m in record.matrices if any(p <= STEPS[0] for row in m.log10_pvalues for p in row)
@@ -37,17 +56,20 @@ def location_lines(record: Location, *, is_unicode: bool = True) -> list[str]:
             lines.append(f"  {axis}: nothing found in {matrix.n_tested} pairs of blocks")
     words = [f"  {line}" for line in map_words(record)]
     lines += ["", *words] if words else []
-    lines += _unit_lines(record.unit_maps)
+    lines += _unit_lines(record.unit_maps, is_full=is_full)
     lines += [f"  {line}" for r in record.residual for line in residual_words(r, record.alpha)]
     lines += [f"  {line}" for line in _tensor_words(record)]
-    for skip in record.skipped[:MAX_SKIPPED]:
-        lines.append(f"  skipped  {printable(skip.what)}: {printable(why(skip))}")
-    if len(record.skipped) > MAX_SKIPPED:
-        lines.append(f"  skipped  {len(record.skipped) - MAX_SKIPPED} more (--json lists them)")
-    lines.append(
-        f"  alpha {record.alpha:g}; read {file_size(record.bytes_read)} in {record.seconds:.2f} s;"
-        f" {record.method}, seed {record.seed}, weightkin {record.version}"
-    )
+    most = len(record.skipped) if is_full else MAX_SKIPPED
+    for skip in record.skipped[:most]:
+        lines.append(fact("skipped", f"{printable(skip.what)}: {printable(why(skip))}"))
+    if len(record.skipped) > most:
+        lines.append(fact("skipped", f"{len(record.skipped) - most} more (-v lists them)"))
+    looked = f"{file_size(record.bytes_read)} read in {record.seconds:.2f} s"
+    lines.append(fact("looked at", looked))
+    if is_full:
+        lines += [f"  digest of a: {record.a.digest}", f"  digest of b: {record.b.digest}"]
+        made = f"{record.method}, seed {record.seed}, weightkin {record.version}"
+        lines.append(f"  alpha {record.alpha:g}; {made}")
     return lines
 
 
@@ -105,13 +127,31 @@ def _stack(block: str) -> str:
     return block.rpartition(".")[0]
 
 
-def _unit_lines(maps: Sequence[UnitMap]) -> list[str]:
-    lines = [f"  {_unit_words(m)}" for m in maps[:MAX_LINES]]
-    if len(maps) > MAX_LINES:
-        n_whole = sum(m.share_kept == 1.0 for m in maps)
-        lines.append(f"  {len(maps) - MAX_LINES} more unit maps (--json lists them)")
-        lines.append(f"  all units found in {n_whole} of {len(maps)} maps")
+def _unit_lines(maps: Sequence[UnitMap], *, is_full: bool) -> list[str]:
+    """Where every unit is in its place as a number, the other maps a line each."""
+    plain = Counter(m.axis for m in maps if _is_plain(m))
+    n_all = Counter(m.axis for m in maps)
+    lines = [
+        f"  {AXIS_WORDS.get(axis, axis)}: every unit found, in order, in {n} of"
+        f" {counted(n_all[axis], 'pair')} of blocks"
+        for axis, n in plain.items()
+    ]
+    others = list(maps) if is_full else [m for m in maps if not _is_plain(m)]
+    most = len(others) if is_full else MAX_LINES
+    lines += [f"  {_unit_words(m)}" for m in others[:most]]
+    if len(others) > most:
+        lines.append(f"  {len(others) - most} more unit maps (-v lists them)")
     return ["", *lines] if lines else []
+
+
+def _is_plain(m: UnitMap) -> bool:
+    """Whether all units were found where they are in the other model, and as they are there."""
+    is_all = len(m.units_a) == m.n_looked_a and m.in_order and m.name_a == m.name_b
+    return is_all and not m.n_flipped and not _is_scaled(m)
+
+
+def _is_scaled(m: UnitMap) -> bool:
+    return any(abs(s.median - 1) > 0.1 or s.spread > 0.2 for s in m.scale.values())
 
 
 def _unit_words(m: UnitMap) -> str:
@@ -122,8 +162,7 @@ def _unit_words(m: UnitMap) -> str:
     what = f"{len(m.units_a)} of {m.n_looked_a} units of a found among {m.n_looked_b} of b, {order}"
     flips = f", {m.n_flipped} signs flipped" if m.n_flipped else ""
     scales = [f"{view.split('.')[-1]} x {s.median:.3g}" for view, s in m.scale.items()]
-    is_scaled = any(abs(s.median - 1) > 0.1 or s.spread > 0.2 for s in m.scale.values())
-    scale = f", norms {', '.join(scales)}" if is_scaled else ""
+    scale = f", norms {', '.join(scales)}" if _is_scaled(m) else ""
     return printable(f"{where}: {what}{flips}{scale}")
 
 

@@ -91,7 +91,7 @@ def lines_of(record: Any, *, width: int, is_unicode: bool, is_full: bool = False
         case Comparison():
             return comparison_lines(record, is_full=is_full)
         case Location():
-            return location_lines(record, is_unicode=is_unicode)
+            return location_lines(record, is_unicode=is_unicode, is_full=is_full)
         case FamilyGraph():
             return family_lines(record, is_unicode=is_unicode, width=width, is_full=is_full)
         case Search():

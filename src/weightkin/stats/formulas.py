@@ -28,6 +28,7 @@ MIN_SMOOTH = 8  # units from which ranks are near enough to normal
 MIN_SEGMENT = 16  # features of a quarter of a row in which waves are looked for too
 COPY_SHARE = 0.5  # of equal peaks, from which two views are copies and say nothing new
 N_LOOKS = len(STRIDES) + len(LAGS)
+FEW_CELLS = 16  # for each hit: counting them all costs less than sorting the hits
 N_SMOOTH = 1 + len(LAGS)
 
 
@@ -156,7 +157,11 @@ def read_rows(rows: Floats, taps: tuple[int, ...] = (), run: int = 0) -> Reading
 
 def _most(hits: list[Ints], m: int) -> Ints:
     """Most hits of any offset, for each look."""
-    cells, counts = np.unique(np.concatenate(hits), return_counts=True)
+    every = np.concatenate(hits)  # a look has m cells
+    if N_LOOKS * m <= FEW_CELLS * max(1, len(every)):
+        counted = np.bincount(every, minlength=N_LOOKS * m).reshape(N_LOOKS, m)
+        return np.asarray(counted.max(axis=1))
+    cells, counts = np.unique(every, return_counts=True)
     most = np.zeros(N_LOOKS, dtype=np.int64)
     np.maximum.at(most, cells // m, counts)
     return most
