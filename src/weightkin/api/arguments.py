@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from weightkin.compute import Execution
 from weightkin.errors import UsageError
-from weightkin.records.comparison import Effort
+from weightkin.records.accounting import Effort
 
 MOST_SEED = 1 << 63
 MOST_WORKERS = 1024

@@ -5,7 +5,7 @@ One module for the record of each command; `kinds` and `codes` are the closed se
 records of 0.1.0.
 """
 
-from weightkin.records.accounting import Equal
+from weightkin.records.accounting import Effort, Equal
 from weightkin.records.comparison import (
     AxisEvidence,
     BlockRelation,
@@ -13,7 +13,6 @@ from weightkin.records.comparison import (
     Comparison,
     Direction,
     Effect,
-    Effort,
     ModelRef,
     Part,
     Test,

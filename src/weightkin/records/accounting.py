@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from weightkin.records.codes import Reason
+from weightkin.records.notes import Skipped
 
 EqualBasis = Literal["digest", "all", "sample"]
+Effort = Literal["quick", "standard", "thorough"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +149,21 @@ class Challenge:
     drawn: Drawn
     hex: str
     binding: Literal["full", "partial"] = "full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreshRun:
+    """A comparison of weights on a sample that was drawn for it; or why there is none.
+
+    ``challenge`` drew the sample, bound to the digests of both models; None where that is all there
+    is. With it, ``effort``, ``alpha`` and seed 0, `compare` gives the p-value again.
+    """
+
+    log10_pvalue: float = 0.0
+    alpha: float = 0.0  # its level
+    effort: Effort = "quick"
+    challenge: Challenge | None = None
+    why_not: Skipped | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,11 +100,8 @@ REASONS: Mapping[str, Names] = {
     "projections-ran": ("n_times", "n_batches"),
     "non-finite-activations": ("n",),
     "non-finite-outputs": (),
-    "inside-one-module": (),
-    "projections-unknown": (),
-    "no-relative-of-shape": (),
-    "whole-matrices-needed": (),
-    "no-common-square": (),
+    **dict.fromkeys(("inside-one-module", "projections-unknown", "no-relative-of-shape"), ()),
+    **dict.fromkeys(("whole-matrices-needed", "no-common-square"), ()),
     # families
     "no-weights": (),
     "too-many-alone": (),

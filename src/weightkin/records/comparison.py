@@ -13,6 +13,7 @@ from weightkin.records.accounting import (
     Equal,
     EqualBasis,
     Extent,
+    FreshRun,
     ViewAgreement,
 )
 from weightkin.records.built import built
@@ -29,7 +30,6 @@ Verdict = Literal["dependent", "aligned-only", "no-evidence", "not-testable"]
 Basis = Literal[
     "exact", "exact-unconfirmed", "calibrated", "equal", "none"
 ]  # equal: the values themselves
-Effort = Literal["quick", "standard", "thorough"]
 Null = Literal["exact", "bound", "monte-carlo", "asymptotic", "calibrated"]
 Trusts = Literal["a", "b", "either"]
 # Whether a second, seeded run of units outside the sample shows the effect too. "whole": the sample
@@ -154,21 +154,6 @@ class Direction:
     parent: Parent = "undetermined"
     probability: float = 0.5
     evidence: tuple[Clue, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FreshRun:
-    """A comparison of weights on a sample that was drawn for it; or why there is none.
-
-    ``challenge`` drew the sample, bound to the digests of both models; None where that is all there
-    is. With it, ``effort``, ``alpha`` and seed 0, `compare` gives the p-value again.
-    """
-
-    log10_pvalue: float = 0.0
-    alpha: float = 0.0  # its level
-    effort: Effort = "quick"
-    challenge: Challenge | None = None
-    why_not: Skipped | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

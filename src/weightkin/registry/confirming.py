@@ -14,8 +14,8 @@ from weightkin.api.compare import Options, compare
 from weightkin.evidence.draws import fresh
 from weightkin.formats import Model
 from weightkin.records import Comparison, Effort, Skipped
-from weightkin.records.accounting import Challenge
-from weightkin.records.comparison import FreshRun, Summary
+from weightkin.records.accounting import Challenge, FreshRun
+from weightkin.records.comparison import Summary
 from weightkin.registry.prepared import Held, weights_of
 from weightkin.sketch.stand_in import as_model
 
