@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri  # type: ignore[import-untyped,unused-ignore]
+import scipy  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.anatomy.types import Axis
 from weightkin.arrays import Floats
@@ -279,4 +279,4 @@ def _against_all(view: _View, x: Floats, y: Floats, n_candidates: int) -> _View:
 
 def _extreme(n: int) -> float:
     """Typical largest of n standard normals: what the best of n candidates reaches by chance."""
-    return float(ndtri(1.0 - 1.0 / (max(n, 3) + 1.0)))
+    return float(scipy.special.ndtri(1.0 - 1.0 / (max(n, 3) + 1.0)))

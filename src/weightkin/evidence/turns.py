@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped,unused-ignore]
-from scipy.special import ndtri  # type: ignore[import-untyped,unused-ignore]
+import scipy  # type: ignore[import-untyped,unused-ignore]
 
 from weightkin.anatomy.queries import QueryKeys
 from weightkin.arrays import Bools, Floats, Ints
@@ -106,11 +105,11 @@ def match_planes(a: QueryKeys, b: QueryKeys, planes_a: Planes, planes_b: Planes)
         queries = np.einsum("arft,bsft->abrsf", x, y, optimize=True)
         size = np.abs(queries).sum(axis=-1)
         for i, j in np.ndindex(products.shape[:2]):
-            rows, columns = linear_sum_assignment(-size[i, j])
+            rows, columns = scipy.optimize.linear_sum_assignment(-size[i, j])
             products[i, j] += queries[i, j, rows, columns].sum(axis=0)
     products = np.asarray(products / n_roles, dtype=np.complex64)
     size = np.abs(products)  # (n_heads of a, of b, n_planes)
-    heads_a, heads_b = linear_sum_assignment(-size.sum(axis=-1))
+    heads_a, heads_b = scipy.optimize.linear_sum_assignment(-size.sum(axis=-1))
     others = size[heads_a].copy()
     others[np.arange(len(heads_a)), heads_b] = 0.0
     return TurnMatch(
@@ -144,7 +143,7 @@ def copied_key_heads(planes: Planes) -> Groups:
     n_pairs = n * (n - 1) // 2
     if not n_pairs:
         return tuple(range(n))
-    cut = float(-ndtri(LEVEL / n_pairs))
+    cut = float(-scipy.special.ndtri(LEVEL / n_pairs))
     edges = []
     for i in range(1, n):
         table = np.abs(np.einsum("ft,bgt->bfg", planes[i].conj(), planes[:i], optimize=True))
