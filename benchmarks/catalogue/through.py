@@ -47,8 +47,9 @@ def proven_through(
     bench : Bench
         The instance, ready to run.
     shown : set of int, optional
-        Components of which some instance has shown that a part of their relabelling changes
-        outputs: what is shown here is added, and not shown again.
+        Components of which some label of some instance has shown that a part of its relabelling
+        changes outputs (an expert that no token takes shows nothing): what is shown here is added,
+        and not shown again.
 
     Returns
     -------
@@ -76,15 +77,14 @@ def proven_through(
     one_each = {(axis.stack, axis.name): name for name, axis in axes.items() if name in moves}
     own = {f"{x.stack}.{x.block}.{x.name}": x for x in named_labels(entry, instance, known)}
     shown = set() if shown is None else shown
-    without = set[str]()
-    for name in one_each.values() if not broken else ():
-        components = {key[0] for atom, key in instance.keys.items() if atom in own[name].atoms}
-        if components <= shown:
-            continue
-        if _has_effect(bench, moves[name]):
-            shown |= components
-        else:
-            without.add(name)
+    components = {
+        name: {key[0] for atom, key in instance.keys.items() if atom in own[name].atoms}
+        for name in one_each.values()
+    }
+    for name, parts in components.items() if not broken else ():
+        if not parts <= shown and _has_effect(bench, moves[name]):
+            shown |= parts
+    without = {x for x, parts in components.items() if not broken and not parts <= shown}
     missing = [own[name].atoms for name in without | (axes.keys() - moves.keys())]
     unproven = {key[0] for atom, key in instance.keys.items() if any(atom in x for x in missing)}
     return Outcome(
