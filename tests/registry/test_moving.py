@@ -220,3 +220,14 @@ def test_evidence_that_pages_cannot_show_is_left_out(exported, tmp_path):
     here = Registry(tmp_path / "r.sqlite")
     here.import_(rewritten(exported[0], tmp_path / "odd.zip", odd))
     assert rows(here.path, "edges") == []
+
+
+def test_a_graph_of_models_that_were_removed_stays_at_home(family, tmp_path):
+    there = Registry(tmp_path / "there.sqlite")
+    there.add([family / x for x in ("root", "child", "sibling")])
+    there.family()
+    there.remove("sibling")
+    there.export(tmp_path / "all.zip")
+    found = Registry(tmp_path / "here.sqlite").import_(tmp_path / "all.zip")
+    assert len(found.added) == 2
+    assert not found.skipped

@@ -244,3 +244,16 @@ def test_calibrated_figures_are_on_the_page():
     assert isinstance(records.comparison().calibration, Calibration)
     assert "20 pairs of class" in str(body(records.comparison()))
     assert Comparison.from_json(records.comparison().to_json()) == records.comparison()
+
+
+def test_a_check_that_fresh_bytes_drew_says_so_on_its_page_and_in_a_notebook():
+    drawn = replace(records.check(), challenge="c0ffee" * 10)
+    assert "fresh bytes" in page(drawn)
+    assert "c0ffee" in page(drawn)
+    assert "c0ffee" in drawn._repr_html_()
+
+
+def test_a_page_claims_no_more_than_an_unconfirmed_verdict():
+    unconfirmed = replace(records.comparison(), basis="exact-unconfirmed")
+    assert "one of the two models was made to match the other" in page(unconfirmed)
+    assert "made to match" not in page(records.comparison())

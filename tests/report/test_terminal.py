@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests import families
-from tests.report.records import check, comparison, location, search, trace
+from tests.report.records import EFFECT, check, comparison, location, search, trace
 from weightkin.records import Direction, Part, clue, left_out
 from weightkin.records.accounting import Equal
 from weightkin.records.family import FamilyEdge
@@ -197,3 +197,28 @@ def test_units_in_their_place_are_a_number_and_the_others_are_named():
     full = location_lines(replace(record, unit_maps=(plain, plain, odd)), is_full=True)
     assert sum("units of a found among" in x for x in full) == 3
     assert "alpha 1e-06" in full[-1]
+
+
+def test_the_effect_on_the_shared_line_is_that_of_an_axis_that_passes():
+    record = comparison()
+    first = record.axes[0]
+    below = replace(first, passes=False)
+    other = replace(
+        first,
+        axis="turns",
+        passes=True,
+        log10_pvalue=-8.0,
+        effect=replace(EFFECT, observed=0.08, chance=0.06),
+    )
+    lines = comparison_lines(replace(record, axes=(below, other), basis="exact-unconfirmed"))
+    assert texts(lines, "shared") == [
+        "rotary planes: matched units are alike (cosine 0.08, best wrong match 0.06)"
+    ]
+
+
+def test_a_location_counts_the_tensors_that_were_found():
+    record = location()
+    names = {x.name_b for x in record.tensors if x.relation in ("equal", "close")}
+    assert f"{len(names)} of {record.n_tensors_b} tensors found" in repr(record)
+    twice = replace(record, tensors=(*record.tensors, *record.tensors))
+    assert repr(twice) == repr(record)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from weightkin.notebooks import InOneLine
+from weightkin.notebooks import InNotebooks, InOneLine
 from weightkin.records.accounting import Ledger
 from weightkin.records.built import OneOf, built
 from weightkin.records.codes import FindingCode
@@ -113,7 +113,7 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check(InOneLine):
+class Check(InNotebooks):
     """What one call of `check` found. ``rules`` are the levels that were in force."""
 
     models: tuple[Checked, ...]

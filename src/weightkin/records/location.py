@@ -133,7 +133,8 @@ class Location(InNotebooks):
 
     def __repr__(self) -> str:
         maps = f"{len(self.unit_maps)} unit maps, {len(self.residual)} residual maps"
-        counts = f"{len(self.tensors)} of {self.n_tensors_b} tensors, {len(self.skipped)} skipped"
+        n_found = len({x.name_b for x in self.tensors if x.relation in ("equal", "close")})
+        counts = f"{n_found} of {self.n_tensors_b} tensors found, {len(self.skipped)} skipped"
         return f"<Location: {len(self.matched)} pairs of blocks, {maps}; {counts}>"
 
     @property

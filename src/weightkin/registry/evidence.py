@@ -48,8 +48,12 @@ def exported(connection: sqlite3.Connection) -> dict[str, Any]:
     ]
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     known = None if version == BEFORE else kept_graph.stored(connection)
-    graph = None if known is None else json.loads(known.whole().to_json(None))
-    return {"comparisons": compared, "family": graph}
+    graph = None if known is None else known.whole()
+    here = {number for (number,) in connection.execute("SELECT id FROM models")}
+    if graph is not None and not all(here.issuperset(x.registered) for x in graph.nodes):
+        graph = None  # a model was removed since: the next question finds the graph again
+    family = None if graph is None else json.loads(graph.to_json(None))
+    return {"comparisons": compared, "family": family}
 
 
 def imported(

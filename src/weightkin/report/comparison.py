@@ -70,9 +70,11 @@ def _shared(record: Comparison) -> str:
     if not found:
         return ""
     names = ", ".join(AXIS_WORDS.get(x.axis, x.axis) for x in found)
-    if record.effect is None or record.effect.ratio == 0.0:
+    shown = [(x.log10_pvalue, x.effect) for x in found if x.effect and x.effect.ratio != 0.0]
+    if not shown:
         return names
-    level = f"cosine {record.effect.observed:.2f}, best wrong match {record.effect.chance:.2f}"
+    _, effect = min(shown, key=lambda x: x[0])  # of what passes, and says most
+    level = f"cosine {effect.observed:.2f}, best wrong match {effect.chance:.2f}"
     return f"{names}: matched units are alike ({level})"
 
 
