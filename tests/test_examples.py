@@ -35,7 +35,7 @@ def test_calls_in_examples_are_calls_of_the_command_line(name):
 def test_the_workflow_uploads_whatever_the_gate_said():
     job = yaml.safe_load((EXAMPLES / "github-workflow.yml").read_text())["jobs"]["check"]
     *_, gate, upload = job["steps"]
-    assert "--sarif ../weights.sarif" in gate["run"]
+    assert "--format sarif --output ../weights.sarif" in gate["run"]
     assert upload["if"].startswith("always()")
     assert upload["with"]["sarif_file"] == "weights.sarif"
 

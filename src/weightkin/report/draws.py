@@ -22,8 +22,10 @@ def challenge_lines(challenge: Challenge | None) -> list[str]:
     return [] if challenge is None else [f"  sample drawn by {drawn_by(challenge)}"]
 
 
-def drawn_by(challenge: Challenge) -> str:
-    """Who drew the sample, and by which bytes."""
+def drawn_by(challenge: Challenge | str) -> str:
+    """Who drew the sample, and by which bytes; a check has nothing but its own."""
+    if isinstance(challenge, str):
+        return f"{BY['own']} ({challenge})"
     bound = "" if challenge.binding == "full" else ", bound to the sample digests"
     return f"{BY[challenge.drawn]} ({challenge.hex}{bound})"
 
