@@ -42,7 +42,7 @@ COMMANDS = {
     "tree": (0, "tree a.safetensors b.safetensors"),
     "check": (2, "check b.safetensors --registry r.sqlite"),
     "deny": (2, "check b.safetensors --deny a.safetensors"),
-    "sarif": (2, "check b.safetensors --registry r.sqlite --sarif -"),
+    "sarif": (2, "check b.safetensors --registry r.sqlite --format sarif"),
 }
 
 

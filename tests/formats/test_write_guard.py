@@ -3,7 +3,7 @@
 import pytest
 
 from weightkin.errors import UsageError
-from weightkin.formats.write_guard import refuse_inside
+from weightkin.formats.write_guard import models_among, refuse_inside
 
 
 def touch(folder, *names):
@@ -69,3 +69,11 @@ def test_impossible_names_are_one_clear_line(tmp_path, name):
     with pytest.raises(UsageError, match="cannot be written"):
         refuse_inside(tmp_path / name)
     refuse_inside(tmp_path / "new", [name])
+
+
+def test_a_folder_of_folders_is_no_model_into_which_nothing_may_be_written(tmp_path):
+    touch(tmp_path / "models" / "a", "config.json", "model.safetensors")
+    pipeline = touch(tmp_path / "pipeline", "model_index.json")
+    single = touch(tmp_path / "single", "odd.gguf")
+    named = [str(tmp_path / "models" / "a"), str(pipeline), str(single), "org/name", "\0"]
+    assert models_among([str(tmp_path / "models"), *named]) == named

@@ -49,9 +49,9 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def found(folder):
     """One run over the folder, as a user has it."""
-    done = run("check", "candidates", "--registry", "r.sqlite", "--sarif", "out.sarif", "--json",
-               cwd=folder)  # fmt: skip
-    return done, Check.from_json(done.stdout), json.loads((folder / "out.sarif").read_text())
+    done = run("check", "candidates", "--registry", "r.sqlite", "--json", cwd=folder)
+    record = Check.from_json(done.stdout)
+    return done, record, json.loads(sarif(record, folder))
 
 
 @pytest.fixture(scope="module")
@@ -267,9 +267,10 @@ def test_wrong_command_lines_exit_with_four(small, tmp_path):
         (),
         ("--policy", tmp_path / "none"),
         ("--policy", off, "--deny", "x"),
-        ("--deny", "x", "--json", "--sarif", "-"),
-        ("--deny", "x", "--sarif", tmp_path / "no" / "folder"),
-        ("--deny", "x", "--sarif", small / "good" / "out.sarif"),
+        ("--deny", "x", "--json", "--format", "sarif"),
+        ("--deny", "x", "--format", "none"),
+        ("--deny", "x", "--output", tmp_path / "no" / "folder"),
+        ("--deny", "x", "--output", small / "good" / "out.sarif"),
         ("--deny", "x", "--seed", "-1"),
         ("--deny",),
     ):
@@ -319,8 +320,8 @@ def test_hostile_names_stay_text(small, tmp_path):
     shutil.copytree(small / "child", tmp_path / name)
     card(tmp_path / name, "license: '<b>\u202e[l](x)'\nbase_model: '<i>\x1b[2J[p](y)'")
     args = ("check", tmp_path / name, "--registry", small / "r.sqlite")
-    written = command(*args, "--sarif", tmp_path / "out.sarif")
-    results = check_sarif(json.loads((tmp_path / "out.sarif").read_text()))
+    written = command(*args, "--format", "sarif")
+    results = check_sarif(json.loads(written.stdout))
     assert any("<script>" in r["message"]["text"] for r in results)
     assert written.returncode == 2  # the declared parent is in no registry
     assert not {"\x1b", "\u202e"} & set(written.stdout)

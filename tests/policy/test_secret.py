@@ -242,11 +242,13 @@ def saved(home, tmp_path_factory):
     folder = tmp_path_factory.mktemp("saved")
     Registry(folder / "r.sqlite").add([home / "stranger"])
     done = command("check", home / "child", "--policy", policy_file(folder, home), "--json",
-                   "--registry", folder / "r.sqlite", "--html", folder / "page.html",
-                   "--sarif", folder / "log.sarif")  # fmt: skip
+                   "--registry", folder / "r.sqlite", "--html", folder / "page.html")  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1  # that a page was written
     (folder / "check.json").write_text(done.stdout)
+    for form in ("sarif", "junit", "markdown"):
+        saved = command("render", folder / "check.json", "--format", form).stdout
+        (folder / f"log.{form}").write_text(saved)
     return folder
 
 
@@ -259,7 +261,7 @@ def test_no_output_holds_the_key(home, saved):
     assert record.secret in (saved / "page.html").read_text()
     texts = [shown, "\n".join(check_lines(record)), *(x.stdout + x.stderr for x in verified)]
     files = [x.read_bytes() for x in saved.rglob("*") if x.is_file()]
-    assert len(files) > 4  # the record, a page, a log, a policy, a registry
+    assert len(files) > 6  # the record, a page, three logs, a policy, a registry
     secret = read_secret(str(home / "key"), "")
     root = open_model(home / "root")
     drawn, _ = Sampling(0, secret, open_model(home / "child")).between(root)

@@ -136,7 +136,7 @@ def test_a_check_gives_each_advice_once_and_says_what_is_broken():
     advices = [x for x in lines if x.startswith("  forbidden-ancestor: ")]
     assert len(advices) == 1
     assert sum(x.startswith("  error forbidden-ancestor: ") for x in lines) == 2
-    assert "have not passed" in check_lines(check())[1]
+    assert "not a pass" in check_lines(check())[1]
     assert not any("alpha" in x for x in lines)
     assert "alpha" in check_lines(record, is_full=True)[-1]
 

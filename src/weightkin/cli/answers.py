@@ -145,13 +145,13 @@ def _written_to(output: Path | None, sources: Sequence[str]) -> Iterator[None]:
     if output is None:
         yield
         return
-    from weightkin.formats.write_guard import refuse_inside
+    from weightkin.formats.write_guard import models_among, refuse_inside
 
     if output.exists() or output.is_symlink():
         raise UsageError(f"{output}: already exists and is not overwritten")
     if not output.parent.is_dir():
         raise UsageError(f"{output}: its folder does not exist")
-    refuse_inside(output, sources)
+    refuse_inside(output, models_among(sources))
     held = io.BytesIO()
     ended: typer.Exit | None = None
     text = io.TextIOWrapper(held, encoding="utf-8", write_through=True)

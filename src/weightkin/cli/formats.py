@@ -28,8 +28,25 @@ class GraphFormat(StrEnum):
     NEWICK = "newick"
 
 
+class CheckFormat(StrEnum):
+    """Formats of a check."""
+
+    TEXT = "text"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    JUNIT = "junit"
+    HTML = "html"
+    SARIF = "sarif"
+
+
 class AnyFormat(StrEnum):
     """Formats of some record."""
+
+    TEXT = "text"
+    JSON = "json"
+    HTML = "html"
+    MARKDOWN = "markdown"
+    JUNIT = "junit"
 
     CYCLONEDX = "cyclonedx"
     IN_TOTO = "in-toto"
@@ -44,4 +61,7 @@ class AnyFormat(StrEnum):
 
 PairFormatOption = Annotated[PairFormat | None, typer.Option("--format", help=HELP)]
 GraphFormatOption = Annotated[GraphFormat | None, typer.Option("--format", help=HELP)]
+CheckFormatOption = Annotated[
+    CheckFormat, typer.Option("--format", help="Format of the result, also for CI systems.")
+]
 AnyFormatOption = Annotated[AnyFormat | None, typer.Option("--format", help=HELP)]

@@ -70,7 +70,7 @@ def _asked(words: Sequence[str]) -> Iterator[str]:
         if word == "--":
             yield word
             yield from left
-        elif word in ("--html", "--output"):
+        elif word in ("--html", "--output", "--format"):
             next(left, None)
-        elif word not in ALONE and not word.startswith(("--html=", "--output=")):
+        elif word not in ALONE and not word.startswith(("--html=", "--output=", "--format=")):
             yield word

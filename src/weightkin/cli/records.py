@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from weightkin.cli.answers import Answer
-from weightkin.cli.formats import AnyFormatOption
+from weightkin.cli.formats import AnyFormat, AnyFormatOption
 from weightkin.cli.html import check_page, page_beside
 from weightkin.cli.locate import can_print
 from weightkin.cli.options import (
@@ -42,19 +42,16 @@ def render(
 ) -> None:
     """Convert a saved result to text or another format. Nothing is recomputed."""
     from weightkin.cli.tree import DRAWING
-    from weightkin.report.rendering import ITEMISED, lines_of, read_any, written
+    from weightkin.report.rendering import ITEMISED, PAGED, lines_of, read_any, written
 
     exclusive(html=html, format=form)
     check_page(html, ())
     found = read_any(read_file(record), record)
-    if form is not None:
+    if form is not None and form is not AnyFormat.TEXT:
         answer.data(written(found, form.value))
         return
-    if html is not None:
-        from weightkin.report.html import Record
-
-        if not isinstance(found, get_args(Record)):
-            raise UsageError("--html: this result has no HTML report")
+    if html is not None and not isinstance(found, PAGED):
+        raise UsageError("--html: this result has no HTML report")
     is_unicode = can_print(DRAWING)
     lines = lines_of(found, width=answer.width, is_unicode=is_unicode, is_full=answer.is_verbose)
     with page_beside(html, found, answer, command=""):

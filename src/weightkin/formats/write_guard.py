@@ -7,7 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from weightkin.errors import UsageError
-from weightkin.formats.finder import CONFIGS, has_standard_name, is_models_folder
+from weightkin.formats.finder import CONFIGS, has_standard_name, is_models_folder, kind_of
+from weightkin.formats.pipeline import INDEX
 
 
 def refuse_inside(target: Path, sources: Sequence[str | Path] = ()) -> None:
@@ -34,6 +35,19 @@ def refuse_inside(target: Path, sources: Sequence[str | Path] = ()) -> None:
         raise UsageError(f"{target}: cannot be written ({error})") from None
     if home is not None:
         raise UsageError(f"{target}: inside the model {home}; choose another folder")
+
+
+def models_among(sources: Sequence[str]) -> list[str]:
+    """Sources other than folders of folders, into which results may be written."""
+    return [x for x in sources if not _is_mere_folder(Path(x))]
+
+
+def _is_mere_folder(path: Path) -> bool:
+    try:
+        names = [x.name for x in path.iterdir()] if path.is_dir() else [""]
+    except (OSError, ValueError):
+        return False
+    return names != [""] and not any(kind_of(x) or x in (*CONFIGS, INDEX) for x in names)
 
 
 def _named_around(place: Path, sources: Sequence[str | Path]) -> Path | None:

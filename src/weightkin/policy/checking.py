@@ -32,7 +32,7 @@ from weightkin.policy.together import Weighed, hidden_together
 from weightkin.policy.unread import open_finding, unread, unreadable_model
 from weightkin.policy.walk import FoundSource
 from weightkin.records import Because, Skipped, because, left_out
-from weightkin.records.checking import RULES, Check, Checked
+from weightkin.records.checking import NEED_REGISTRY, RULES, Check, Checked
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
 from weightkin.registry.store import default_file
@@ -40,7 +40,6 @@ from weightkin.text import shown
 
 OF_REGISTRY = ("undeclared-parent", "contradicted-parent", "unverified-parent", "unknown-origin",
                "looser-licence", "unknown-licence")  # fmt: skip
-NEED_REGISTRY = ("undeclared-parent", "contradicted-parent", "unverified-parent", "unknown-origin")
 Place = str | Path
 How = Callable[[Model], Sampling]
 

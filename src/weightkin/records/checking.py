@@ -38,6 +38,7 @@ RULES: Mapping[str, Setting] = {  # the level of each where a policy says nothin
     "unverifiable": "error",
 }
 ALWAYS = "unverifiable"  # the rule that no policy turns off
+NEED_REGISTRY = ("undeclared-parent", "contradicted-parent", "unverified-parent", "unknown-origin")
 Rule = Annotated[str, OneOf("rule", RULES)]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from weightkin.records.checking import Check, Checked, Finding
-from weightkin.report.findings import advice, direction_words
+from weightkin.report.findings import direction_words
 from weightkin.report.line import Line, Style, fact
+from weightkin.report.priorities import plain_words, what_to_do, worst_first
 from weightkin.report.reasons import why
 from weightkin.report.terminal import command_line, printable
 from weightkin.text import counted, percent
@@ -16,11 +17,10 @@ MOST_COMMANDS = 3  # beside one advice
 MOST_SKIPPED = 3
 TONES: Mapping[str, Style] = {"pass": "found", "hit": "bad", "incomplete": "open"}
 LEVELS: Mapping[str, Style] = {"error": "bad", "warning": "open"}
-DECLARING = ("undeclared-parent", "contradicted-parent")  # rules that a model card answers
 
 
 def check_lines(record: Check, *, is_full: bool = False) -> list[str]:
-    """The sentence, the same in plain words, the findings of every model, what to do.
+    """The sentence, the same in plain words, the worst finding, those of every model, what to do.
 
     Parameters
     ----------
@@ -34,7 +34,8 @@ def check_lines(record: Check, *, is_full: bool = False) -> list[str]:
     list of str
         Each advice once, below all findings.
     """
-    lines = [Line.of((record.sentence, TONES[record.outcome])), _plain_words(record)]
+    lines = [Line.of((record.sentence, TONES[record.outcome])), plain_words(record)]
+    lines += _worst(record)
     for model in record.models:
         digest = f"  {model.digest[:20]}" if model.digest and is_full else ""
         lines += ["", f"{printable(model.name)}  {printable(model.source)}{digest}"]
@@ -44,37 +45,25 @@ def check_lines(record: Check, *, is_full: bool = False) -> list[str]:
             lines.append(f"  skipped  {printable(x.what)}: {printable(why(x))}")
         if not is_full and len(model.skipped) > MOST_SKIPPED:
             lines.append(f"  skipped  {len(model.skipped) - MOST_SKIPPED} more (-v lists them)")
-    return [*lines, *_what_to_do(record), "", *_looked_at(record, is_full=is_full)]
+    return [*lines, *_advised(record), "", *_looked_at(record, is_full=is_full)]
 
 
-def _plain_words(record: Check) -> str:
-    """What the outcome means for whoever wants to use the models."""
-    if record.outcome == "pass":
-        return "Nothing was found that the policy forbids."
-    if record.outcome == "incomplete":
-        return "Not all could be checked, so the models have not passed."
-    errors = [x for x in record.findings if x.level == "error" and x.state == "hit"]
-    broken = dict.fromkeys(x.rule for x in errors)
-    return f"The policy is broken: {', '.join(broken)}."
+def _worst(record: Check) -> list[str]:
+    """The worst finding, where it is not the only one to be read below."""
+    found = worst_first(record)
+    if len(found) < 2:
+        return []
+    model, x = found[0]
+    return [fact("worst", f"{printable(model.name)}: {printable(x.sentence)}")]
 
 
-def _what_to_do(record: Check) -> list[str]:
+def _advised(record: Check) -> list[str]:
     """Each advice once, under the rules that it is for, with the command where there is one."""
-    rules: dict[str, list[str]] = {}
-    commands: dict[str, list[str]] = {}
-    where = ("--registry", record.registry) if record.registry else ()
-    for model in record.models:
-        for x in model.findings:
-            said = advice(x)
-            rules.setdefault(said, []).append(x.rule)
-            if x.rule in DECLARING:
-                line = command_line("trace", model.source, *where, "--format", "model-card")
-                commands.setdefault(said, []).append(line)
-    lines = ["", Line.of(("what to do", "strong"))] if rules else []
-    for said, of in rules.items():
-        lines.append(f"  {', '.join(dict.fromkeys(of))}: {said}")
-        found = list(dict.fromkeys(commands.get(said, ())))
-        lines += found[:MOST_COMMANDS]
+    found = what_to_do(record)
+    lines = ["", Line.of(("what to do", "strong"))] if found else []
+    for x in found:
+        lines.append(f"  {', '.join(x.rules)}: {x.text}")
+        lines += [command_line(*words) for words in x.commands[:MOST_COMMANDS]]
     return lines
 
 

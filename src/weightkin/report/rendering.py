@@ -24,7 +24,9 @@ from weightkin.report.cyclonedx import cyclonedx
 from weightkin.report.descendants import descendants_lines
 from weightkin.report.heatmap import location_lines
 from weightkin.report.in_toto import in_toto
+from weightkin.report.junit import junit
 from weightkin.report.lists import adding_lines, estimate_lines, listing_lines, sketching_lines
+from weightkin.report.markdown import markdown
 from weightkin.report.model import ModelRecord, model_lines
 from weightkin.report.model_card import model_card
 from weightkin.report.parentage import Parentage, of_comparison, of_trace
@@ -48,6 +50,7 @@ KINDS: Mapping[str, Any] = {
 }
 VERSIONS = (1, 2)
 ITEMISED = (Adding, Listing, Sketching, Estimate)  # a line for each thing: all are the answer
+PAGED = (Comparison, Location, FamilyGraph, Search, Trace, Check)  # have an HTML report
 OF_PARENTS: Mapping[str, Callable[[Parentage], str]] = {
     "cyclonedx": cyclonedx,
     "in-toto": in_toto,
@@ -129,6 +132,11 @@ def written(record: Any, form: str) -> str:
 
 
 def _writers(record: Any) -> Mapping[str, Callable[[Any], str]]:
+    shared = {"json": _as_json} | ({"html": _page} if isinstance(record, PAGED) else {})
+    return {**_own_writers(record), **shared}
+
+
+def _own_writers(record: Any) -> Mapping[str, Callable[[Any], str]]:
     match record:
         case Comparison():
             return {name: partial(_of_parents, of_comparison, name) for name in OF_PARENTS}
@@ -137,8 +145,18 @@ def _writers(record: Any) -> Mapping[str, Callable[[Any], str]]:
         case FamilyGraph():
             return graph_formats.FORMATS
         case Check():
-            return {"sarif": lambda x: sarif(x, Path.cwd())}
+            return {"markdown": markdown, "junit": junit, "sarif": lambda x: sarif(x, Path.cwd())}
     return {}
+
+
+def _page(record: Any) -> str:
+    from weightkin.report.html import page  # its templates are slow to load
+
+    return page(record)
+
+
+def _as_json(record: Any) -> str:
+    return str(record.to_json())
 
 
 def _of_parents(parentage: Callable[[Any], Parentage], form: str, record: Any) -> str:

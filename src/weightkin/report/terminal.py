@@ -147,9 +147,14 @@ def _notes(record: Comparison) -> list[str]:
     return lines
 
 
+def command_text(*words: str) -> str:
+    """A command to copy."""
+    return printable(shlex.join(["weightkin", *words]))
+
+
 def command_line(*words: str) -> str:
     """A command to copy, on a line of its own."""
-    return f"    {MARK}{printable(shlex.join(['weightkin', *words]))}"
+    return f"    {MARK}{command_text(*words)}"
 
 
 def next_commands(record: Comparison) -> list[str]:

@@ -29,6 +29,7 @@ from weightkin.report.html.figures import block_map, pair_map, unit_dots
 from weightkin.report.html.graph import graph_values
 from weightkin.report.html.graph_model import family_drawing, trace_drawing
 from weightkin.report.nodes import UNOBSERVED
+from weightkin.report.priorities import what_to_do, worst_first
 from weightkin.report.terminal import TOO_FEW, is_too_few
 from weightkin.text import counted
 
@@ -100,11 +101,18 @@ def command_of(record: Record) -> str:
     if isinstance(record, Check):
         files = [("--policy", record.policy), ("--registry", record.registry)]
         given = [x for pair in files if pair[1] for x in pair]
+        if not record.policy:
+            given += _named_in(record, "--deny", "forbidden_ancestors")
+            given += _named_in(record, "--expect-parent", "expected_parents")
         sources = [x.source for x in record.models]
         seed = [] if record.challenge else ["--seed", str(record.seed)]
         return shlex.join(["weightkin", "check", *sources, *given, *seed])
     search, verb = (record.search, "trace") if isinstance(record, Trace) else (record, "search")
     return shlex.join(["weightkin", verb, search.source or search.name, *_options(search)])
+
+
+def _named_in(record: Check, option: str, key: str) -> list[str]:
+    return [x for name in record.parameters.get(key, ()) for x in (option, name)]
 
 
 def _whole(record: Record, contents: Markup, scripts: tuple[str, ...]) -> str:
@@ -148,7 +156,10 @@ def _template(record: Record) -> tuple[str, dict[str, Any]]:
         case Trace():
             return "search.html", _of_trace(record)
         case Check():
-            return "check.html", {}
+            return "check.html", {
+                "worst": next(iter(worst_first(record)), None),
+                "to_do": what_to_do(record),
+            }
 
 
 def _of_comparison(record: Comparison) -> dict[str, Any]:

@@ -27,11 +27,10 @@ from weightkin.report.components import STATE_WORDS, component_name, shared_comp
 from weightkin.report.derived import detail_words, identical_words, value_words
 from weightkin.report.descendants import path_words
 from weightkin.report.draws import drawn_by, extent_words
-from weightkin.report.findings import advice
 from weightkin.report.nodes import kind_words
 from weightkin.report.parent_words import parent_words, rival_words
 from weightkin.report.registry import looked_words, numbered, relation_words
-from weightkin.report.terminal import AXIS_WORDS, PART_WORDS, file_size, printable
+from weightkin.report.terminal import AXIS_WORDS, PART_WORDS, command_text, file_size, printable
 from weightkin.text import counted
 
 LONGEST_TEXT, LONGEST_COMMAND = 400, 8000  # characters of one text
@@ -74,7 +73,7 @@ def environment(*, is_served: bool = False) -> jinja2.Environment:
         "figures": parent_words,
         "rivals": lambda edge, labels: rival_words(edge, labels.__getitem__),
         "effect": effect_words,
-        "advice": advice,
+        "command_text": lambda words: command_text(*words),
         "axis": lambda name: AXIS_WORDS.get(name, name),
         "verdict": lambda verdict: PART_WORDS.get(verdict, verdict),
         "kinds": kind_words,
