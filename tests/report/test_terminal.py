@@ -132,7 +132,9 @@ def test_a_check_gives_each_advice_once_and_says_what_is_broken():
     hits = replace(model, findings=model.findings[:1])
     record = replace(check(), models=(hits, replace(hits, name="second")))
     lines = check_lines(record)
-    assert lines[:2] == [record.sentence, "The policy is broken: forbidden-ancestor."]
+    assert lines[:2] == [record.sentence, "2 of 2 models break the policy: forbidden-ancestor."]
+    one = replace(record, models=(hits,))
+    assert check_lines(one)[1] == "The model breaks the policy: forbidden-ancestor."
     advices = [x for x in lines if x.startswith("  forbidden-ancestor: ")]
     assert len(advices) == 1
     assert sum(x.startswith("  error forbidden-ancestor: ") for x in lines) == 2
@@ -180,6 +182,15 @@ def test_a_search_that_compared_nothing_says_so():
     assert none.sentence == "child: no relatives found among 2 models (no candidate to compare)"
     some = replace(none, n_compared=2)
     assert some.sentence.endswith("(no evidence of shared weights with the 2 compared)")
+
+
+def test_a_search_that_compared_some_says_at_least():
+    some = replace(search(), n_scanned=9, n_compared=2)
+    assert some.sentence == "child: at least 1 relative among 9 models (2 of 9 compared)"
+    inside = replace(some, registered=some.relatives[0].model)
+    assert "(2 of 8 compared)" in search_lines(inside)[0]
+    assert "1 relatives among 2 of 8 models" in repr(inside)
+    assert replace(inside, n_compared=8).sentence == "child: 1 relative among 9 models"
 
 
 def test_a_percentage_of_inheritance_is_one():

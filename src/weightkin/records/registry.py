@@ -208,13 +208,18 @@ class Search(InNotebooks):
     fits: tuple[Registered, ...] = ()  # of an adapter: by names and shapes of what it changes
 
     def __repr__(self) -> str:
-        found = f"{len(self.relatives)} relatives among {self.n_scanned} models"
+        found = f"{len(self.relatives)} relatives among {self.n_compared} of {self.n_others} models"
         counts = f"{len(self.parents)} parents, {len(self.children)} children"
         return f"<Search of {self.name!r}: {found}, {counts}; {len(self.skipped)} skipped>"
 
     def to_pandas(self) -> Any:
         """Return the relatives as a `pandas.DataFrame`, a row each; the model's fields first."""
         return frame_of(self.relatives)
+
+    @property
+    def n_others(self) -> int:
+        """Models that it could be compared with: all but itself."""
+        return max(self.n_compared, self.n_scanned - (self.registered is not None))
 
     @property
     def untested(self) -> tuple[Relative, ...]:

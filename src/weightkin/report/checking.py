@@ -54,8 +54,11 @@ def _plain_words(record: Check) -> str:
     if record.outcome == "incomplete":
         return "Not all could be checked, so the models have not passed."
     errors = [x for x in record.findings if x.level == "error" and x.state == "hit"]
-    broken = dict.fromkeys(x.rule for x in errors)
-    return f"The policy is broken: {', '.join(broken)}."
+    broken = ", ".join(dict.fromkeys(x.rule for x in errors))
+    n, n_all = sum(any(x in errors for x in m.findings) for m in record.models), len(record.models)
+    if n_all == 1:
+        return f"The model breaks the policy: {broken}."
+    return f"{n} of {n_all} models {'breaks' if n == 1 else 'break'} the policy: {broken}."
 
 
 def _what_to_do(record: Check) -> list[str]:

@@ -190,8 +190,7 @@ def _(record: Search) -> str:
         return f"{record.name}: an adapter, which fits {n} by names and shapes{left}"
     if not record.relatives and not record.is_tested:
         reason = record.not_testable or record.untested[0].summary.reason
-        n_others = record.n_scanned - (record.registered is not None)
-        others = f"none of {counted(n_others, 'other model')} has the same values"
+        others = f"none of {counted(record.n_others, 'other model')} has the same values"
         said = why(reason) if reason else NOTHING
         return f"{record.name}: not testable: {said} ({others}){left}"
     if not record.relatives:
@@ -199,15 +198,19 @@ def _(record: Search) -> str:
         found = [f"no evidence of shared weights with the {n_tested} compared"] if n_tested else []
         found += [f"{len(record.untested)} not testable"] if record.untested else []
         said = ", ".join(found) or "no candidate to compare"
-        return f"{record.name}: no relatives found among {record.n_scanned} models ({said}){left}"
-    n = counted(len(record.relatives), "relative")
-    return f"{record.name}: {n} among {record.n_scanned} models{left}"
+        n = counted(record.n_scanned, "model")
+        return f"{record.name}: no relatives found among {n} ({said}){left}"
+    n, all_ = counted(len(record.relatives), "relative"), counted(record.n_scanned, "model")
+    if record.n_compared < record.n_others:
+        some = f"{record.n_compared:,} of {record.n_others:,} compared"
+        return f"{record.name}: at least {n} among {all_} ({some}){left}"
+    return f"{record.name}: {n} among {all_}{left}"
 
 
 @one_line.register
 def _(record: Descendants) -> str:
     n, n_open = len(record.descendants), len(record.may_descend)
-    line = f"{record.name}: {counted(n, 'descendant')} among {record.n_scanned} models"
+    line = f"{record.name}: {counted(n, 'descendant')} among {counted(record.n_scanned, 'model')}"
     return f"{line}; {n_open} more may descend from it (direction open)" if n_open else line
 
 
