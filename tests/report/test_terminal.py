@@ -10,16 +10,20 @@ from tests import families
 from tests.report.records import check, comparison, location, search, trace
 from weightkin.records import Direction, Part, clue, left_out
 from weightkin.records.accounting import Equal
+from weightkin.records.comparison import Summary
 from weightkin.records.family import FamilyEdge
+from weightkin.report.accounting import share_words
 from weightkin.report.checking import check_lines
 from weightkin.report.comparison import comparison_lines
 from weightkin.report.derived import derivation_facts
 from weightkin.report.explain import explain
+from weightkin.report.findings import direction_words
 from weightkin.report.heatmap import location_lines
 from weightkin.report.line import Line, painted
 from weightkin.report.plain import plain_words
 from weightkin.report.registry import search_lines, trace_lines
 from weightkin.report.table import table
+from weightkin.text import percent
 
 EMBEDDED = Part(name="embedding", verdict="aligned-only", log10_pvalue=-9.0, is_embedding=True)
 MIXED = Part(name="vision", verdict="dependent", log10_pvalue=-99.0)
@@ -189,8 +193,45 @@ def test_a_search_that_compared_some_says_at_least():
     assert some.sentence == "child: at least 1 relative among 9 models (2 of 9 compared)"
     inside = replace(some, registered=some.relatives[0].model)
     assert "(2 of 8 compared)" in search_lines(inside)[0]
-    assert "1 relatives among 2 of 8 models" in repr(inside)
+    assert "1 relative among 2 compared of 8 models, 1 parent, " in repr(inside)
     assert replace(inside, n_compared=8).sentence == "child: 1 relative among 9 models"
+
+
+@pytest.mark.parametrize(
+    ("share", "n_decimals", "words"),
+    [(1.0, 0, "100 %"), (0.9999999999999, 0, "99 %"), (0.996, 0, "99 %"), (0.29, 0, "29 %"),
+     (0.004, 0, "under 1 %"), (0.0, 0, "0 %"), (0.99999, 1, "99.9 %"), (0.0004, 1, "under 0.1 %"),
+     (1.0, 1, "100.0 %")],
+)  # fmt: skip
+def test_shares_are_rounded_down_everywhere(share, n_decimals, words):
+    assert percent(share, n_decimals) == words
+
+
+def test_a_comparison_and_a_check_give_the_same_share():
+    record = check()
+    named = replace(record.models[0].against[0], tested=0.996)
+    model = replace(record.models[0], against=(named,), findings=())
+    lines = check_lines(replace(record, models=(model,)))
+    assert any("the tests cover 99 % of the parameters" in x for x in lines)
+    assert share_words(996, 1000) == "99 %"
+
+
+def test_one_of_something_is_one():
+    hit = check().models[0].findings[0]
+    missing = replace(hit, code="licence-missing", data={"n_ancestors": 1})
+    said = "no licence is declared, but the model has 1 known ancestor"
+    assert missing.sentence == said
+    related = replace(hit, code="licence-missing-related", data={"n_relatives": 2})
+    assert "but the model has 2 relatives" in related.sentence
+    one = replace(check(), models=(replace(check().models[0], findings=(hit,)),))
+    assert repr(one).endswith(": 1 finding in 1 model>")
+
+
+def test_who_came_first_is_named():
+    x = Summary(verdict="dependent", basis="exact", log10_pvalue=-9, parent="a", probability=0.97)
+    assert direction_words(x) == "; the other model came first (probability 0.97)"
+    derived = "; the other model was derived from this one (probability 0.97)"
+    assert direction_words(replace(x, parent="b")) == derived
 
 
 def test_a_percentage_of_inheritance_is_one():

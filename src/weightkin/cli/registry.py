@@ -217,7 +217,7 @@ def export(
 ) -> None:
     """Export a registry, without the weights, to one file."""
     n = _home(registry).export(file, force=force)
-    answer.lines([f"{n} models in {file}"], None)
+    answer.lines([f"{counted(n, 'model')} in {file}"], None)
 
 
 def import_models(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -84,8 +83,8 @@ def _numbers(details: Mapping[str, Any], kinds: Sequence[str]) -> Iterator[str]:
 
 
 def _percent(share: float) -> str:
-    """A share as a percentage, rounded down: 100 % is all."""
-    return f"{math.floor(1000 * share) / 10:g} %"
+    """A share with a decimal where it has one."""
+    return percent(share, 1).replace(".0 %", " %")
 
 
 def identical_words(details: Mapping[str, Any]) -> str:

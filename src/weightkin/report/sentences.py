@@ -18,7 +18,7 @@ from weightkin.report.clues import declared_words, evidence_line
 from weightkin.report.components import components_words
 from weightkin.report.findings import finding_line, note_line
 from weightkin.report.reasons import why
-from weightkin.text import counted, shown
+from weightkin.text import counted, percent, shown
 
 NEARLY_ALL = 0.95  # share of tested parameters from which a verdict does not give it
 MOST_PARTS = 3  # that a headline names
@@ -82,7 +82,7 @@ def _tested(x: Summary) -> str:
     """The tested share where it is not nearly all, rounded down."""
     if x.tested_share is None or x.tested_share >= NEARLY_ALL:
         return ""
-    return f"; {int(100 * x.tested_share)} % of parameters tested"
+    return f"; {percent(x.tested_share)} of parameters tested"
 
 
 def parts_words(parts: Sequence[str]) -> str:
@@ -106,7 +106,7 @@ def _equal(x: Summary) -> str:
         return ""
     seen = "sampled parameters" if x.equal_basis == "sample" else "parameters"
     seen = f"the {seen} that could be read" if x.incomplete else seen
-    return f"; {int(100 * x.equal_share)} % of {seen} are equal"
+    return f"; {percent(x.equal_share)} of {seen} are equal"
 
 
 @one_line.register
