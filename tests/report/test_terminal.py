@@ -16,6 +16,7 @@ from weightkin.report.accounting import share_words
 from weightkin.report.checking import check_lines
 from weightkin.report.comparison import comparison_lines
 from weightkin.report.derived import derivation_facts
+from weightkin.report.draws import refreshed_lines
 from weightkin.report.explain import explain
 from weightkin.report.findings import direction_words
 from weightkin.report.heatmap import location_lines
@@ -153,7 +154,8 @@ def test_a_check_gives_each_advice_once_and_says_what_is_broken():
         ("quantised", {"bits": 8, "scope": "row", "scheme": "symmetric"},
          "quantised (8 bits, per row, symmetric)"),
         ("fine-tuned", {"typical_distance": 0.257, "share_equal": 0.99999},
-         "fine-tuned (median relative distance 0.257, 99.9 % of values equal)"),
+         "fine-tuned, or mixed with other models (median relative distance 0.257, 99.9 % of values"
+         " equal; two models alone do not show which)"),
         ("magnitude-pruned", {"share": 0.5}, "magnitude-pruned (50 % zeros)"),
         ("noise", {"share": 0.01}, "noise (noise of 1 % of the standard deviation)"),
         ("unknown", {}, "unknown"),
@@ -162,6 +164,26 @@ def test_a_check_gives_each_advice_once_and_says_what_is_broken():
 def test_a_kind_has_its_main_numbers_in_words(kind, details, line):
     facts = list(derivation_facts(comparison(kind=(kind,), kind_details=details)))
     assert facts == [("how made", line), ("came first", "a (probability 0.99)")]
+
+
+def test_what_relatives_were_asked_about_is_not_left_open():
+    asked = Direction(evidence=(clue("among-neither", n=3),))
+    record = comparison(kind=("fine-tuned",), kind_details={}, direction=asked)
+    assert next(iter(derivation_facts(record))) == ("how made", "fine-tuned")
+
+
+def test_what_is_tested_by_index_and_by_tokens_has_two_names():
+    one = comparison().tests[0]
+    lines = comparison_lines(comparison(tests=(one, one)), is_full=True)
+    assert sum(x.startswith("  mlp block.0 ") for x in lines) == 1
+    assert sum(x.startswith("  mlp block.0, by tokens ") for x in lines) == 1
+
+
+def test_a_second_look_says_what_is_unconfirmed():
+    old = comparison(basis="exact-unconfirmed")
+    lines = refreshed_lines(old, old, -9.0)
+    assert lines[0].startswith("dependent, unconfirmed, p <= ")
+    assert "unconfirmed" not in refreshed_lines(comparison(), comparison(), -9.0)[0]
 
 
 @pytest.mark.parametrize(

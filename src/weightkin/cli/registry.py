@@ -221,7 +221,9 @@ def export(
 
 
 def import_models(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="File that `export` wrote.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", readable=False, help="File that `export` wrote.")
+    ],
     *,
     store: Where = None,
     registry: RegistryFile = None,
