@@ -123,7 +123,7 @@ CASES = [
     *each(weightkin.serve, "workers", WORKERS, "x"),
 ]
 VALUES = {"Comparison", "FamilyGraph", "Location", "Model", "Options", "Policy", "WeightkinError",
-          "Execution", "notebook_html", "one_line"}  # fmt: skip
+          "Search", "UsageError", "Execution", "notebook_html", "one_line"}  # fmt: skip
 
 
 @pytest.mark.parametrize(("verb", "given", "more"), CASES)

@@ -44,12 +44,13 @@ if TYPE_CHECKING:
     from weightkin.api.tree import family_graph
     from weightkin.api.verify import verify
     from weightkin.compute import Execution
-    from weightkin.errors import WeightkinError
+    from weightkin.errors import UsageError, WeightkinError
     from weightkin.formats import Model
     from weightkin.policy import Policy, check, read_policy
     from weightkin.records import Comparison
     from weightkin.records.family import FamilyGraph
     from weightkin.records.location import Location
+    from weightkin.records.registry import Search
     from weightkin.registry import Registry
     from weightkin.report.html import notebook_html
     from weightkin.report.sentences import one_line
@@ -64,6 +65,8 @@ _HOMES = {
     "Options": "weightkin.api.compare",
     "Policy": "weightkin.policy",
     "Registry": "weightkin.registry",
+    "Search": "weightkin.records.registry",
+    "UsageError": "weightkin.errors",
     "WeightkinError": "weightkin.errors",
     "check": "weightkin.policy",
     "compare": "weightkin.api.compare",
@@ -93,6 +96,8 @@ __all__ = [
     "Options",
     "Policy",
     "Registry",
+    "Search",
+    "UsageError",
     "WeightkinError",
     "check",
     "compare",

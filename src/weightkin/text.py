@@ -5,6 +5,7 @@ Control characters, line ends, escape codes and bidirectional marks never pass.
 
 from __future__ import annotations
 
+import math
 from pathlib import PurePath
 
 from weightkin.errors import UnreadableModel
@@ -45,8 +46,13 @@ def quoted(value: object) -> str:
 
 
 def percent(share: float, n_decimals: int = 0) -> str:
-    """A share as a percentage."""
-    return f"{100 * share:.{n_decimals}f} %"
+    """A share as a percentage, rounded down: 100 % is all of it, and 0 % nothing."""
+    step = 10.0**-n_decimals
+    if 0 < 100 * share < step:
+        return f"under {step:g} %"
+    n_steps = math.floor(100 * share / step + 1e-9)  # 0.29 is a little less than 29 / 100
+    most = round(100 / step) - 1 if share < 1 else n_steps
+    return f"{min(n_steps, most) * step:.{n_decimals}f} %"
 
 
 def counted(n: int, word: str) -> str:

@@ -1,6 +1,7 @@
 """Claim: settings, completion, lists and questions work as people of the terminal expect."""
 
 import json
+import os
 import shutil
 import subprocess
 
@@ -161,6 +162,38 @@ def test_a_name_of_several_models_says_which_is_meant(home):
         assert said in command(verb, "a", *store).stderr
         assert command(verb, "2", *store).stderr == ""
         assert command(verb, home / "a", *store).stderr == ""
+
+
+def test_what_may_not_be_read_is_no_wrong_command_line(home, monkeypatch, tmp_path):
+    model, locked = home / "a", tmp_path / "locked"
+    locked.write_bytes(b"locked")
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    for words in (("list", "--registry"), ("check", model, "--policy"), ("import",),
+                  ("compare", model, model, "--controls")):  # fmt: skip
+        refused = command(*words, locked)
+        assert "Invalid value" not in refused.stderr
+        assert (refused.returncode == 3) == ("--policy" not in words)  # read, and no policy
+
+
+def test_the_help_of_the_registry_names_the_variable(home, monkeypatch):
+    for verb in ("check", "tree", "search"):
+        assert "without WEIGHTKIN_REGISTRY" in " ".join(command(verb, "--help").stdout.split())
+    monkeypatch.setenv("WEIGHTKIN_REGISTRY", str(home / "nowhere"))
+    refused = command("check", home / "a")
+    assert "nowhere: no such registry" in refused.stdout + refused.stderr
+
+
+def test_a_name_that_is_nowhere_is_told_in_one_way(registry):
+    for words in (("remove", "--yes"), ("search",), ("trace",), ("descendants",)):
+        refused = command(words[0], "#99", *words[1:], "--registry", registry)
+        assert refused.returncode == 3
+        assert "no model of this name" in refused.stderr.replace("no such path, and ", "")
+
+
+def test_a_missing_export_is_no_such_file(registry, tmp_path):
+    refused = command("import", tmp_path / "missing.zip", "--registry", registry)
+    assert refused.returncode == 3
+    assert refused.stderr.endswith("missing.zip: no such file\n")
 
 
 def test_remove_asks_first(registry):

@@ -11,7 +11,7 @@ from jinja2 import UndefinedError
 from tests import families
 from tests.report import records
 from tests.report.test_tree import HOSTILE
-from weightkin.records import Calibration, Comparison
+from weightkin.records import Calibration, Comparison, Direction
 from weightkin.records.family import FamilyEdge, FamilyNode
 from weightkin.report.html import GRAPH_SCRIPTS, body, notebook_html, page
 from weightkin.report.html.environment import LONGEST_TEXT, environment, short, static_text
@@ -130,6 +130,20 @@ def test_every_verdict_is_put_in_plain_words():
     for text in (*said.values(), str(body(calibrated))):
         assert "stolen" not in text
         assert "similarity" not in text.replace("neither a share nor a similarity", "")
+
+
+def test_a_pair_without_evidence_has_no_kind_and_no_direction():
+    none = str(body(records.comparison(verdict="no-evidence", kind=(), kind_details={},
+                                       direction=Direction())))  # fmt: skip
+    assert "not named" not in none
+    assert "undetermined" not in none
+    assert "not named" in str(body(records.comparison(kind=(), kind_details={})))
+
+
+def test_the_tiles_of_a_check_are_plain_words():
+    shown = str(body(replace(records.check(), policy="")))
+    assert "<dd>not all could be checked</dd>" in shown
+    assert "none given; every rule at its default level" in shown
 
 
 def test_records_with_nothing_in_them_are_pages_too():

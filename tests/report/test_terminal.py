@@ -10,16 +10,21 @@ from tests import families
 from tests.report.records import EFFECT, check, comparison, location, search, trace
 from weightkin.records import Direction, Part, clue, left_out
 from weightkin.records.accounting import Equal
+from weightkin.records.comparison import Summary
 from weightkin.records.family import FamilyEdge
+from weightkin.report.accounting import share_words
 from weightkin.report.checking import check_lines
 from weightkin.report.comparison import comparison_lines
 from weightkin.report.derived import derivation_facts
+from weightkin.report.draws import refreshed_lines
 from weightkin.report.explain import explain
+from weightkin.report.findings import direction_words
 from weightkin.report.heatmap import location_lines
 from weightkin.report.line import Line, painted
 from weightkin.report.plain import plain_words
 from weightkin.report.registry import search_lines, trace_lines
 from weightkin.report.table import table
+from weightkin.text import percent
 
 EMBEDDED = Part(name="embedding", verdict="aligned-only", log10_pvalue=-9.0, is_embedding=True)
 MIXED = Part(name="vision", verdict="dependent", log10_pvalue=-99.0)
@@ -132,7 +137,9 @@ def test_a_check_gives_each_advice_once_and_says_what_is_broken():
     hits = replace(model, findings=model.findings[:1])
     record = replace(check(), models=(hits, replace(hits, name="second")))
     lines = check_lines(record)
-    assert lines[:2] == [record.sentence, "The policy is broken: forbidden-ancestor."]
+    assert lines[:2] == [record.sentence, "2 of 2 models break the policy: forbidden-ancestor."]
+    one = replace(record, models=(hits,))
+    assert check_lines(one)[1] == "The model breaks the policy: forbidden-ancestor."
     advices = [x for x in lines if x.startswith("  forbidden-ancestor: ")]
     assert len(advices) == 1
     assert sum(x.startswith("  error forbidden-ancestor: ") for x in lines) == 2
@@ -147,7 +154,8 @@ def test_a_check_gives_each_advice_once_and_says_what_is_broken():
         ("quantised", {"bits": 8, "scope": "row", "scheme": "symmetric"},
          "quantised (8 bits, per row, symmetric)"),
         ("fine-tuned", {"typical_distance": 0.257, "share_equal": 0.99999},
-         "fine-tuned (median relative distance 0.257, 99.9 % of values equal)"),
+         "fine-tuned, or mixed with other models (median relative distance 0.257, 99.9 % of values"
+         " equal; two models alone do not show which)"),
         ("magnitude-pruned", {"share": 0.5}, "magnitude-pruned (50 % zeros)"),
         ("noise", {"share": 0.01}, "noise (noise of 1 % of the standard deviation)"),
         ("unknown", {}, "unknown"),
@@ -156,6 +164,26 @@ def test_a_check_gives_each_advice_once_and_says_what_is_broken():
 def test_a_kind_has_its_main_numbers_in_words(kind, details, line):
     facts = list(derivation_facts(comparison(kind=(kind,), kind_details=details)))
     assert facts == [("how made", line), ("came first", "a (probability 0.99)")]
+
+
+def test_what_relatives_were_asked_about_is_not_left_open():
+    asked = Direction(evidence=(clue("among-neither", n=3),))
+    record = comparison(kind=("fine-tuned",), kind_details={}, direction=asked)
+    assert next(iter(derivation_facts(record))) == ("how made", "fine-tuned")
+
+
+def test_what_is_tested_by_index_and_by_tokens_has_two_names():
+    one = comparison().tests[0]
+    lines = comparison_lines(comparison(tests=(one, one)), is_full=True)
+    assert sum(x.startswith("  mlp block.0 ") for x in lines) == 1
+    assert sum(x.startswith("  mlp block.0, by tokens ") for x in lines) == 1
+
+
+def test_a_second_look_says_what_is_unconfirmed():
+    old = comparison(basis="exact-unconfirmed")
+    lines = refreshed_lines(old, old, -9.0)
+    assert lines[0].startswith("dependent, unconfirmed, p <= ")
+    assert "unconfirmed" not in refreshed_lines(comparison(), comparison(), -9.0)[0]
 
 
 @pytest.mark.parametrize(
@@ -180,6 +208,52 @@ def test_a_search_that_compared_nothing_says_so():
     assert none.sentence == "child: no relatives found among 2 models (no candidate to compare)"
     some = replace(none, n_compared=2)
     assert some.sentence.endswith("(no evidence of shared weights with the 2 compared)")
+
+
+def test_a_search_that_compared_some_says_at_least():
+    some = replace(search(), n_scanned=9, n_compared=2)
+    assert some.sentence == "child: at least 1 relative among 9 models (2 of 9 compared)"
+    inside = replace(some, registered=some.relatives[0].model)
+    assert "(2 of 8 compared)" in search_lines(inside)[0]
+    assert "1 relative among 2 compared of 8 models, 1 parent, " in repr(inside)
+    assert replace(inside, n_compared=8).sentence == "child: 1 relative among 9 models"
+
+
+@pytest.mark.parametrize(
+    ("share", "n_decimals", "words"),
+    [(1.0, 0, "100 %"), (0.9999999999999, 0, "99 %"), (0.996, 0, "99 %"), (0.29, 0, "29 %"),
+     (0.004, 0, "under 1 %"), (0.0, 0, "0 %"), (0.99999, 1, "99.9 %"), (0.0004, 1, "under 0.1 %"),
+     (1.0, 1, "100.0 %")],
+)  # fmt: skip
+def test_shares_are_rounded_down_everywhere(share, n_decimals, words):
+    assert percent(share, n_decimals) == words
+
+
+def test_a_comparison_and_a_check_give_the_same_share():
+    record = check()
+    named = replace(record.models[0].against[0], tested=0.996)
+    model = replace(record.models[0], against=(named,), findings=())
+    lines = check_lines(replace(record, models=(model,)))
+    assert any("the tests cover 99 % of the parameters" in x for x in lines)
+    assert share_words(996, 1000) == "99 %"
+
+
+def test_one_of_something_is_one():
+    hit = check().models[0].findings[0]
+    missing = replace(hit, code="licence-missing", data={"n_ancestors": 1})
+    said = "no licence is declared, but the model has 1 known ancestor"
+    assert missing.sentence == said
+    related = replace(hit, code="licence-missing-related", data={"n_relatives": 2})
+    assert "but the model has 2 relatives" in related.sentence
+    one = replace(check(), models=(replace(check().models[0], findings=(hit,)),))
+    assert repr(one).endswith(": 1 finding in 1 model>")
+
+
+def test_who_came_first_is_named():
+    x = Summary(verdict="dependent", basis="exact", log10_pvalue=-9, parent="a", probability=0.97)
+    assert direction_words(x) == "; the other model came first (probability 0.97)"
+    derived = "; the other model was derived from this one (probability 0.97)"
+    assert direction_words(replace(x, parent="b")) == derived
 
 
 def test_a_percentage_of_inheritance_is_one():

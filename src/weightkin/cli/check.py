@@ -27,7 +27,9 @@ def check(
     policy: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Policy file (default: every rule at its built-in level)."
+            metavar="FILE",
+            readable=False,
+            help="Policy file (default: every rule at its built-in level).",
         ),
     ] = None,
     registry: RegistryFile = None,

@@ -46,7 +46,9 @@ RegistryFile = Annotated[
         "--registry",
         metavar="FILE",
         envvar="WEIGHTKIN_REGISTRY",
-        help="Registry file (check and tree use none unless it is given; others have a default).",
+        readable=False,  # what opens it says so, as where there is none
+        help="Registry file. Without it, and without WEIGHTKIN_REGISTRY, check and tree use none;"
+        " others have a default.",
     ),
 ]
 OnlyEstimate = Annotated[
@@ -55,7 +57,10 @@ OnlyEstimate = Annotated[
 Controls = Annotated[
     Path | None,
     typer.Option(
-        "--controls", metavar="FILE", help="File of unrelated pairs (default: in your data folder)."
+        "--controls",
+        metavar="FILE",
+        readable=False,
+        help="File of unrelated pairs (default: in your data folder).",
     ),
 ]
 FullDigest = Annotated[

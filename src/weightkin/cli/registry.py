@@ -217,11 +217,13 @@ def export(
 ) -> None:
     """Export a registry, without the weights, to one file."""
     n = _home(registry).export(file, force=force)
-    answer.lines([f"{n} models in {file}"], None)
+    answer.lines([f"{counted(n, 'model')} in {file}"], None)
 
 
 def import_models(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="File that `export` wrote.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", readable=False, help="File that `export` wrote.")
+    ],
     *,
     store: Where = None,
     registry: RegistryFile = None,

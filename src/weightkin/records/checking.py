@@ -15,6 +15,7 @@ from weightkin.records.codes import FindingCode
 from weightkin.records.comparison import Summary
 from weightkin.records.form import from_text, to_text
 from weightkin.records.notes import Skipped
+from weightkin.text import counted
 
 SCHEMA = "weightkin/check/2"
 
@@ -133,7 +134,8 @@ class Check(InNotebooks):
     version: str = ""
 
     def __repr__(self) -> str:
-        return f"<Check {self.outcome}: {len(self.findings)} findings in {len(self.models)} models>"
+        found = counted(len(self.findings), "finding")
+        return f"<Check {self.outcome}: {found} in {counted(len(self.models), 'model')}>"
 
     @property
     def findings(self) -> tuple[Finding, ...]:

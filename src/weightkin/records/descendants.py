@@ -12,6 +12,7 @@ from weightkin.records.form import from_text, to_text
 from weightkin.records.frames import frame_of
 from weightkin.records.notes import Skipped
 from weightkin.records.registry import Among, Registered, Step
+from weightkin.text import counted
 
 SCHEMA = "weightkin/descendants/2"
 
@@ -32,7 +33,7 @@ class Descendant:
     path: tuple[Step, ...]
 
     def __repr__(self) -> str:
-        how = f"{len(self.path)} steps, probability {self.probability:.2f}"
+        how = f"{counted(len(self.path), 'step')}, probability {self.probability:.2f}"
         return f"<Descendant #{self.model.id} {self.model.name!r}: {how}>"
 
 
@@ -61,7 +62,8 @@ class Descendants(InOneLine):
     incomplete: bool = False
 
     def __repr__(self) -> str:
-        counts = f"{len(self.descendants)} models, {len(self.may_descend)} more may descend from it"
+        counts = f"{counted(len(self.descendants), 'model')}, "
+        counts += f"{len(self.may_descend)} more may descend from it"
         return f"<Descendants of {self.name!r}: {counts}>"
 
     def to_pandas(self) -> Any:

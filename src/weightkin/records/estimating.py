@@ -9,6 +9,7 @@ from functools import partial
 from weightkin.records.built import built
 from weightkin.records.form import from_text
 from weightkin.records.notes import Skipped
+from weightkin.text import counted
 
 SCHEMA = "weightkin/estimate/2"
 
@@ -42,7 +43,7 @@ class Estimate:
 
     def __repr__(self) -> str:
         n_bytes = sum(model.n_bytes for model in self.models)
-        return f"<Estimate {n_bytes:,} bytes of {len(self.models)} models>"
+        return f"<Estimate {n_bytes:,} bytes of {counted(len(self.models), 'model')}>"
 
     @property
     def incomplete(self) -> bool:

@@ -14,6 +14,7 @@ from weightkin.records.form import from_text, to_text
 from weightkin.records.frames import frame_of
 from weightkin.records.kinds import Kind
 from weightkin.records.notes import Clue, Note, Skipped
+from weightkin.text import counted
 
 ADDING_SCHEMA = "weightkin/adding/2"
 LISTING_SCHEMA = "weightkin/listing/2"
@@ -208,13 +209,20 @@ class Search(InNotebooks):
     fits: tuple[Registered, ...] = ()  # of an adapter: by names and shapes of what it changes
 
     def __repr__(self) -> str:
-        found = f"{len(self.relatives)} relatives among {self.n_scanned} models"
-        counts = f"{len(self.parents)} parents, {len(self.children)} children"
+        found = f"{counted(len(self.relatives), 'relative')} among {self.n_compared} compared"
+        found += f" of {counted(self.n_others, 'model')}"
+        children = f"{len(self.children)} {'child' if len(self.children) == 1 else 'children'}"
+        counts = f"{counted(len(self.parents), 'parent')}, {children}"
         return f"<Search of {self.name!r}: {found}, {counts}; {len(self.skipped)} skipped>"
 
     def to_pandas(self) -> Any:
         """Return the relatives as a `pandas.DataFrame`, a row each; the model's fields first."""
         return frame_of(self.relatives)
+
+    @property
+    def n_others(self) -> int:
+        """Models that it could be compared with: all but itself."""
+        return max(self.n_compared, self.n_scanned - (self.registered is not None))
 
     @property
     def untested(self) -> tuple[Relative, ...]:
@@ -250,7 +258,8 @@ class Trace(InNotebooks):
     licence: str = ""
 
     def __repr__(self) -> str:
-        counts = f"{len(self.path)} steps to its root, {len(self.declared)} declared parents"
+        counts = f"{counted(len(self.path), 'step')} to its root, "
+        counts += counted(len(self.declared), "declared parent")
         return f"<Trace of {self.search.name!r}: {counts}>"
 
     @property
@@ -287,7 +296,7 @@ class Listing:
     described: tuple[Described, ...] = ()  # the same, in the same order
 
     def __repr__(self) -> str:
-        return f"<Listing of {len(self.models)} models>"
+        return f"<Listing of {counted(len(self.models), 'model')}>"
 
     def to_json(self, indent: int | None = 2) -> str:
         """Return the record as JSON."""

@@ -35,6 +35,12 @@ def nowhere(name: str, path: Path) -> UnreadableModel:
     return unreadable(shown(name), f"{what} (`weightkin list` shows them)")
 
 
+def unregistered(name: str, path: Path) -> UnreadableModel:
+    """Make the error for a name that no registered model has."""
+    what = f"no model of this name, number or source in {path}"
+    return unreadable(shown(name), f"{what} (`weightkin list` shows them)")
+
+
 def prepared(path: Path, source: str | Path | Model) -> tuple[Prepared, Registered | None]:
     """A model to search for in the registry at a path; and which registered one it is, if any."""
     with opened(path, to_write=False) as connection:

@@ -278,7 +278,7 @@ class Registry:
                     if row.fetchone() is None:
                         store.forget(slot, file)
         if not gone:
-            raise UsageError(f"{name}: no such model in {self.path}")
+            raise queries.unregistered(name, self.path)
         return tuple(gone)
 
     def verify(self, *, edges: bool = False) -> tuple[Skipped, ...]:

@@ -130,7 +130,9 @@ def import_from(path: Path, source: Path, *, place: str | None = None) -> Adding
     added: list[Registered] = []
     known: list[Registered] = []
     skipped: list[Skipped] = []
-    if source.exists() and not source.is_file():
+    if not source.exists():
+        raise UnreadableModel(f"{source}: no such file")
+    if not source.is_file():
         raise UnreadableModel(f"{source}: not a file of `weightkin export` (not a regular file)")
     with _archive(source) as archive:
         listing = _listed(archive, source)

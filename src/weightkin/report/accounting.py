@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 from weightkin.records.accounting import Accounting, Equal, Parameters
 from weightkin.records.codes import REASONS
 from weightkin.report.reasons import REASON_WORDS
+from weightkin.text import percent
 
 STATE_WORDS = {
     "tested": "tested",
@@ -44,11 +43,8 @@ def table_lines(x: Equal | None) -> list[str]:
 
 
 def share_words(n: int, n_all: int) -> str:
-    """A share as a percentage, rounded down, so that 100 % is all."""
-    if not n:
-        return "0 %"
-    percent = 100 * n / max(1, n_all)
-    return f"{math.floor(percent)} %" if percent >= 1 else "under 1 %"
+    """A share of parameters as a percentage."""
+    return percent(n / max(1, n_all))
 
 
 def _reasons(own: Parameters) -> str:

@@ -82,7 +82,7 @@ def _looked_at(record: Check, *, is_full: bool) -> list[str]:
     registry = "no registry"
     if record.registry:
         registry = f"{counted(record.n_registered, 'model')} in {printable(record.registry)}"
-    policy = printable(record.policy) or "built-in levels"
+    policy = printable(record.policy) or "no policy given, every rule at its default level"
     lines.append(fact("looked at", f"{policy}; {registry}; {record.seconds:.2f} s"))
     if is_full:
         drawn = "fresh bytes" if record.challenge else f"seed {record.seed}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -38,6 +37,12 @@ SHARES = {  # numbers between 0 and 1, as percentages
     "magnitude-pruned": "{} zeros",
 }
 DETAIL_KEYS = (*DETAIL_WORDS, "share", "share_equal")
+MIXED = {  # kinds that look the same as a mixture with models that are not here
+    "fine-tuned": "fine-tuned, or mixed with other models",
+    "continued-pretraining": "trained further, or mixed with other models",
+}
+TWO_ALONE = "two models alone do not show which"
+AMONG = ("among-equal", "among-below", "among-neither")  # clues that related models gave
 MAX_LISTED = 8
 LEAST_SHARE = 0.001  # of equal values that is worth a word
 IDENTICAL = {
@@ -53,14 +58,22 @@ def derivation_facts(record: Comparison) -> Iterator[tuple[str, str]]:
     """How one was made from the other and which came first; nothing where there is none."""
     details = record.kind_details
     if record.kind and "identical" not in record.kind:
-        rest = ", ".join(_numbers(details, record.kind))
-        yield "how made", f"{' and '.join(record.kind)}{f' ({rest})' if rest else ''}"
+        numbers = ", ".join(_numbers(details, record.kind))
+        is_open = _may_be_mixed(record) and any(x in MIXED for x in record.kind)
+        made = " and ".join(MIXED.get(x, x) if is_open else x for x in record.kind)
+        rest = "; ".join(x for x in (numbers, TWO_ALONE if is_open else "") if x)
+        yield "how made", f"{made}{f' ({rest})' if rest else ''}"
     if isinstance(where := details.get("stacks"), Mapping):
         yield "in", f"{where.get('a')} of a and {where.get('b')} of b"
     if "identical" in details:
         yield "equal", identical_words(details)
     if not equal_kinds(record.kind) and (found := _direction(record.direction)):
         yield "came first", found
+
+
+def _may_be_mixed(record: Comparison) -> bool:
+    """Whether a change of all values may be training or mixing: no relative was asked."""
+    return not any(x.code in AMONG for x in record.direction.evidence)
 
 
 def _direction(direction: Direction) -> str:
@@ -84,8 +97,8 @@ def _numbers(details: Mapping[str, Any], kinds: Sequence[str]) -> Iterator[str]:
 
 
 def _percent(share: float) -> str:
-    """A share as a percentage, rounded down: 100 % is all."""
-    return f"{math.floor(1000 * share) / 10:g} %"
+    """A share with a decimal where it has one."""
+    return percent(share, 1).replace(".0 %", " %")
 
 
 def identical_words(details: Mapping[str, Any]) -> str:

@@ -46,11 +46,16 @@ def extent_words(extent: Extent) -> str:
 
 def refreshed_lines(old: Comparison, new: Comparison, log10_pvalue: float) -> list[str]:
     """Both looks side by side, and what they are worth together."""
-    words = [(x.verdict, pvalue_words(x.log10_pvalue)) for x in (old, new)]
+    words = [(_verdict(x), pvalue_words(x.log10_pvalue)) for x in (old, new)]
     if new.challenge is None:
         return [f"{words[1][0]}, {words[1][1]}: the sample is all there is, nothing is drawn"]
     names = "record", "fresh"
     lines = [f"  {name:<8} {x[0]}, {x[1]}" for name, x in zip(names, words, strict=True)]
-    outcome = "same verdict" if words[0][0] == words[1][0] else "another verdict"
+    outcome = "same verdict" if old.verdict == new.verdict else "another verdict"
     together = pvalue_words(log10_pvalue)
     return [*lines, f"{outcome} on a fresh sample; both together {together} (mean of e-values)"]
+
+
+def _verdict(x: Comparison) -> str:
+    """The verdict, and that it is unconfirmed where it is."""
+    return f"{x.verdict}, unconfirmed" if x.basis == "exact-unconfirmed" else x.verdict

@@ -11,7 +11,7 @@ from weightkin.records.comparison import Summary
 from weightkin.records.form import probability_words, pvalue_words
 from weightkin.report.clues import DECLARED_WORDS
 from weightkin.report.reasons import REASON_WORDS, Words, in_words
-from weightkin.text import counted, shown
+from weightkin.text import counted, percent, shown
 
 MISSING_REGISTRY = ("no-registry", "registry-damaged")  # what is missing is the registry itself
 NO_REGISTRY = (
@@ -147,8 +147,8 @@ def direction_words(x: Summary) -> str:
     if x.parent == "undetermined":
         return "; direction undetermined" if x.verdict == "dependent" else ""
     if x.parent == "b":
-        return f"; it was derived from this model ({sure})"
-    return f"; it came first ({sure})"
+        return f"; the other model was derived from this one ({sure})"
+    return f"; the other model came first ({sure})"
 
 
 def _reason(data: Mapping[str, Any]) -> str:
@@ -233,14 +233,14 @@ FINDING_WORDS: Mapping[str, Words] = {
     "search-not-testable": _untested,
     "registered-left-out": lambda x: f"registered model {x['other']}: {_reason(x)}",
     "licence-missing": lambda x: (
-        f"no licence is declared, but there are {counted(x['n_ancestors'], 'known ancestor')}"
+        f"no licence is declared, but the model has {counted(x['n_ancestors'], 'known ancestor')}"
     ),
     "licence-unknown": lambda x: (
         f"the licence {shown(x['licence'])} is not in the table, and the model has "
         f"{counted(x['n_ancestors'], 'known ancestor')}"
     ),
     "licence-missing-related": lambda x: (
-        "no licence is declared, but there are "
+        "no licence is declared, but the model has "
         f"{counted(x['n_relatives'], 'relative')} of undetermined direction"
     ),
     "licence-unknown-related": lambda x: (
@@ -284,8 +284,10 @@ FINDING_WORDS: Mapping[str, Words] = {
 NOTE_WORDS: Mapping[str, Words] = {
     "text": "{text}",
     "digest-claimed": "its digest is claimed by its sketch, not computed here",
-    "not-testable": "not testable: tests reach {share:.0%} of its parameters, so only equal values "
-    "are found",
+    "not-testable": lambda x: (
+        f"not testable: tests reach {percent(x['share'])} of its parameters, so only equal values "
+        "are found"
+    ),
     "same-contents": "identical to {name} (#{id}) on the sample",
     "other-contents": "other contents at the same source: #{id}, {digest:.20}…, {added}",
 }

@@ -12,6 +12,7 @@ from weightkin.records.sketching import Sketching
 from weightkin.report.table import table
 from weightkin.report.terminal import file_size, printable
 from weightkin.report.width import WIDE
+from weightkin.text import counted
 
 if TYPE_CHECKING:
     from weightkin.evidence.controls import Control
@@ -97,7 +98,7 @@ def estimate_lines(record: Estimate) -> list[str]:
             ("sketch", x.kind),
         )
         parts = ", ".join(f"{name} {file_size(n)}" for name, n in named if n)
-        asked = f"; {x.n_requests} requests more" if x.n_requests else ""
+        asked = f"; {counted(x.n_requests, 'request')} more" if x.n_requests else ""
         total = f"about {file_size(x.n_bytes)} of {file_size(x.n_bytes_model)}"
         if x.n_bytes >= x.n_bytes_model:  # headers and what two errands both need count as well
             total = f"all of it, about {file_size(x.n_bytes)}"

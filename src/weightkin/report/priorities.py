@@ -30,7 +30,10 @@ def worst_first(record: Check) -> list[tuple[Checked, Finding]]:
 def plain_words(record: Check) -> str:
     """What the outcome means for whoever wants to use the models."""
     errors = [x for _, x in worst_first(record) if x.level == "error" and x.state == "hit"]
-    broken = f"The policy is broken: {', '.join(dict.fromkeys(x.rule for x in errors))}."
+    rules = ", ".join(dict.fromkeys(x.rule for x in errors))
+    n, n_all = sum(any(x in errors for x in m.findings) for m in record.models), len(record.models)
+    who = f"{n} of {n_all} models {'breaks' if n == 1 else 'break'}"
+    broken = f"{'The model breaks' if n_all == 1 else who} the policy: {rules}."
     if record.outcome == "pass":
         return "Nothing was found that the policy forbids."
     if record.outcome == "incomplete":

@@ -237,9 +237,13 @@ REASON_WORDS: Mapping[str, Words] = {
         "no sample of it could be drawn, because only its sketch is available, whose rows anybody "
         f"may know: {_nested(x)}"
     ),
-    "rows-found": "{share:.0%} of its values are in rows that this model has too, in other places",
-    "equal-values": "{share:.0%} of the values read are the same at their places, or negated",
-    "tests-reach-little": "only {share:.0%} of the parameters could be tested",
+    "rows-found": lambda x: (
+        f"{percent(x['share'])} of its values are in rows that this model has too, in other places"
+    ),
+    "equal-values": lambda x: (
+        f"{percent(x['share'])} of the values read are the same at their places, or negated"
+    ),
+    "tests-reach-little": lambda x: f"only {percent(x['share'])} of the parameters could be tested",
     "settings": "settings in JSON",
     "text-file": "text",
     "picture": "a picture",

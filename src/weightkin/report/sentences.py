@@ -18,7 +18,7 @@ from weightkin.report.clues import declared_words, evidence_line
 from weightkin.report.components import components_words
 from weightkin.report.findings import finding_line, note_line
 from weightkin.report.reasons import why
-from weightkin.text import counted, shown
+from weightkin.text import counted, percent, shown
 
 NEARLY_ALL = 0.95  # share of tested parameters from which a verdict does not give it
 MOST_PARTS = 3  # that a headline names
@@ -82,7 +82,7 @@ def _tested(x: Summary) -> str:
     """The tested share where it is not nearly all, rounded down."""
     if x.tested_share is None or x.tested_share >= NEARLY_ALL:
         return ""
-    return f"; {int(100 * x.tested_share)} % of parameters tested"
+    return f"; {percent(x.tested_share)} of parameters tested"
 
 
 def parts_words(parts: Sequence[str]) -> str:
@@ -106,7 +106,7 @@ def _equal(x: Summary) -> str:
         return ""
     seen = "sampled parameters" if x.equal_basis == "sample" else "parameters"
     seen = f"the {seen} that could be read" if x.incomplete else seen
-    return f"; {int(100 * x.equal_share)} % of {seen} are equal"
+    return f"; {percent(x.equal_share)} of {seen} are equal"
 
 
 @one_line.register
@@ -190,8 +190,7 @@ def _(record: Search) -> str:
         return f"{record.name}: an adapter, which fits {n} by names and shapes{left}"
     if not record.relatives and not record.is_tested:
         reason = record.not_testable or record.untested[0].summary.reason
-        n_others = record.n_scanned - (record.registered is not None)
-        others = f"none of {counted(n_others, 'other model')} has the same values"
+        others = f"none of {counted(record.n_others, 'other model')} has the same values"
         said = why(reason) if reason else NOTHING
         return f"{record.name}: not testable: {said} ({others}){left}"
     if not record.relatives:
@@ -199,15 +198,19 @@ def _(record: Search) -> str:
         found = [f"no evidence of shared weights with the {n_tested} compared"] if n_tested else []
         found += [f"{len(record.untested)} not testable"] if record.untested else []
         said = ", ".join(found) or "no candidate to compare"
-        return f"{record.name}: no relatives found among {record.n_scanned} models ({said}){left}"
-    n = counted(len(record.relatives), "relative")
-    return f"{record.name}: {n} among {record.n_scanned} models{left}"
+        n = counted(record.n_scanned, "model")
+        return f"{record.name}: no relatives found among {n} ({said}){left}"
+    n, all_ = counted(len(record.relatives), "relative"), counted(record.n_scanned, "model")
+    if record.n_compared < record.n_others:
+        some = f"{record.n_compared:,} of {record.n_others:,} compared"
+        return f"{record.name}: at least {n} among {all_} ({some}){left}"
+    return f"{record.name}: {n} among {all_}{left}"
 
 
 @one_line.register
 def _(record: Descendants) -> str:
     n, n_open = len(record.descendants), len(record.may_descend)
-    line = f"{record.name}: {counted(n, 'descendant')} among {record.n_scanned} models"
+    line = f"{record.name}: {counted(n, 'descendant')} among {counted(record.n_scanned, 'model')}"
     return f"{line}; {n_open} more may descend from it (direction open)" if n_open else line
 
 

@@ -171,18 +171,23 @@ def next_commands(record: Comparison) -> list[str]:
 
 
 def _tests(record: Comparison) -> list[str]:
-    """Every test, a line each."""
-    rows = [
-        (
-            printable(f"{t.axis} {t.view}" if t.view else t.axis),
-            printable(t.block_a if t.block_a == t.block_b else f"{t.block_a} {t.block_b}"),
+    """Every test, a line each; what was tested by index comes first, and by tokens after it."""
+    seen: set[tuple[str, str, str]] = set()
+    rows = []
+    for t in record.tests:
+        name = f"{t.axis} {t.view}" if t.view else t.axis
+        blocks = t.block_a if t.block_a == t.block_b else f"{t.block_a} {t.block_b}"
+        how = ", by tokens" if (t.name, name, blocks) in seen else ""
+        seen.add((t.name, name, blocks))
+        cells = (
+            printable(f"{name}{how}"),
+            printable(blocks),
             str(t.n_units),
             f"{t.statistic:.5g}",
             f"{t.log10_pvalue:.2f}",
             t.null,
         )
-        for t in record.tests
-    ]
+        rows.append(cells)
     head = ("test", "blocks", "units", "statistic", "log10 p", "null")
     return ["", *table(head, rows, right=(2, 3, 4))] if rows else []
 

@@ -31,7 +31,7 @@ from weightkin.report.nodes import kind_words
 from weightkin.report.parent_words import parent_words, rival_words
 from weightkin.report.registry import looked_words, numbered, relation_words
 from weightkin.report.terminal import AXIS_WORDS, PART_WORDS, command_text, file_size, printable
-from weightkin.text import counted
+from weightkin.text import counted, percent
 
 LONGEST_TEXT, LONGEST_COMMAND = 400, 8000  # characters of one text
 PVALUE = re.compile(r"p (?:=|&lt;=) [-\d.e]+\d")  # not to be broken into lines
@@ -60,6 +60,7 @@ def environment(*, is_served: bool = False) -> jinja2.Environment:
         "drawn_by": drawn_by,
         "extent": extent_words,
         "number": format,
+        "percent": percent,
         "component": component_name,
         "shared_components": shared_components,
         "component_state": lambda x: STATE_WORDS[x.state],
