@@ -11,8 +11,8 @@ import transformers as hf
 from tests.anatomy.test_symmetry import distance, relabelled
 from tests.anatomy.tiny import TOKENS, make
 from tests.calls import n_calls
-from weightkin.anatomy import read, read_anatomy
-from weightkin.anatomy.side import MAX_EXPERTS, tested_axes
+from weightkin.anatomy import read, read_anatomy, side
+from weightkin.anatomy.side import MAX_EXPERTS
 from weightkin.formats.memory import model_from_arrays
 from weightkin.formats.model import Model, TensorInfo
 
@@ -280,7 +280,7 @@ def test_experts_beside_a_dense_mlp_are_sampled_like_others():
     anatomy = read_anatomy(header(shapes, config()))
     names = {axis.name for axis in anatomy.axes if axis.kind == "units"}
     assert names == {"mlp", *(f"mlp.experts.{i}" for i in range(6))}
-    sampled = {axis.name for axis in tested_axes(anatomy) if axis.kind == "units"}
+    sampled = {axis.name for axis in side.tested_axes(anatomy) if axis.kind == "units"}
     assert sampled == {"mlp", *(f"mlp.experts.{i}" for i in range(MAX_EXPERTS))}
 
 

@@ -1,7 +1,8 @@
 """Claim: every library class that an entry names is read by it, and its axes are proven by running.
 
 A new entry is proven here without another line: its labels say how its config calls the sizes. A
-class that needs more than sizes is made in `tests.anatomy.tiny`, and proven by `test_symmetry`.
+class that needs more than sizes is made in `tests.anatomy.tiny`, and proven by `test_symmetry`, or
+by the catalogue, and proven by `test_by_names`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import pytest
 
 from tests.anatomy.test_symmetry import completed, relabelled
 from tests.anatomy.tiny import MAKERS, built, of_class
+from tests.catalogue.test_by_names import CLASSES as BY_NAMES
 from weightkin.anatomy import read, read_anatomy
 from weightkin.catalogue import Entry, entries, layouts
 from weightkin.formats.memory import model_from_arrays
@@ -20,7 +22,7 @@ MADE = {maker()[0].__name__: name for name, maker in MAKERS.items()}
 CLASSES = [(entry, cls) for entry in entries().values() for cls in entry.classes]
 OTHERS = [
     (entry, cls) for entry, cls in CLASSES
-    if cls.startswith("transformers.") and cls.rpartition(".")[2] not in MADE
+    if cls.startswith("transformers.") and cls.rpartition(".")[2] not in {**MADE, **BY_NAMES}
 ]  # fmt: skip
 
 
