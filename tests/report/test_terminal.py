@@ -109,6 +109,19 @@ def test_a_table_is_as_wide_as_what_is_in_it():
     assert cut == ["  name            n", "  first...-last  12", "  b               3"]
 
 
+def test_no_two_names_are_cut_to_the_same_text():
+    rows = [(f"#{n}", name, "LlamaForCausalLM", "708K", "F32") for n, name in
+            enumerate(("llama-a-ft1", "llama-b-ft1", "a-name-that-can-be-cut-and-is-long"))]  # fmt: skip
+    head = ("", "model", "class", "size", "type")
+    lines = table(head, rows, right=(0,), width=40, spare=(2, 4))
+    assert "llama-a-ft1" in lines[1]
+    assert "llama-b-ft1" in lines[2]
+    assert "..." in lines[3]
+    assert all(len(x) <= 40 for x in lines)
+    narrow = table(("", "model", "class"), [x[:3] for x in rows], width=24, spare=(2,))
+    assert "class" not in narrow[0]
+
+
 def test_what_a_search_comes_to_is_one_plain_sentence():
     found = search()
     assert search_lines(found)[:2] == [found.sentence, "It was probably made from base."]
