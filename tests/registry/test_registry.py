@@ -170,7 +170,7 @@ def test_removing_leaves_nothing_behind(family, tmp_path):
     assert [m.name for m in registry.list()] == ["child"]
     assert len(list((tmp_path / "r.sqlite.files" / "sketches").iterdir())) == 1
     assert [x.model.name for x in registry.search(family / "root").relatives] == ["child"]
-    with pytest.raises(UsageError, match="no such model"):
+    with pytest.raises(UnreadableModel, match="no model of this name"):
         registry.remove("root")
 
 

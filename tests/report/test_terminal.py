@@ -109,6 +109,19 @@ def test_a_table_is_as_wide_as_what_is_in_it():
     assert cut == ["  name            n", "  first...-last  12", "  b               3"]
 
 
+def test_no_two_names_are_cut_to_the_same_text():
+    rows = [(f"#{n}", name, "LlamaForCausalLM", "708K", "F32") for n, name in
+            enumerate(("llama-a-ft1", "llama-b-ft1", "a-name-that-is-long-and-cut"))]  # fmt: skip
+    head = ("", "model", "class", "size", "type")
+    lines = table(head, rows, right=(0,), width=40, spare=(2, 4))
+    assert "llama-a-ft1" in lines[1]
+    assert "llama-b-ft1" in lines[2]
+    assert "..." in lines[3]
+    assert all(len(x) <= 40 for x in lines)
+    narrow = table(("", "model", "class"), [x[:3] for x in rows], width=24, spare=(2,))
+    assert "class" not in narrow[0]
+
+
 def test_what_a_search_comes_to_is_one_plain_sentence():
     found = search()
     assert search_lines(found)[:2] == [found.sentence, "It was probably made from base."]
@@ -215,7 +228,7 @@ def test_a_search_that_compared_some_says_at_least():
     assert some.sentence == "child: at least 1 relative among 9 models (2 of 9 compared)"
     inside = replace(some, registered=some.relatives[0].model)
     assert "(2 of 8 compared)" in search_lines(inside)[0]
-    assert "1 relative among 2 compared of 8 models, 1 parent, " in repr(inside)
+    assert "1 relative among 2 compared, 1 parent, " in repr(inside)
     assert replace(inside, n_compared=8).sentence == "child: 1 relative among 9 models"
 
 

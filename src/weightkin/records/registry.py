@@ -210,19 +210,12 @@ class Search(InNotebooks):
 
     def __repr__(self) -> str:
         found = f"{counted(len(self.relatives), 'relative')} among {self.n_compared} compared"
-        found += f" of {counted(self.n_others, 'model')}"
-        children = f"{len(self.children)} {'child' if len(self.children) == 1 else 'children'}"
-        counts = f"{counted(len(self.parents), 'parent')}, {children}"
+        counts = f"{counted(len(self.parents), 'parent')}, children: {len(self.children)}"
         return f"<Search of {self.name!r}: {found}, {counts}; {len(self.skipped)} skipped>"
 
     def to_pandas(self) -> Any:
         """Return the relatives as a `pandas.DataFrame`, a row each; the model's fields first."""
         return frame_of(self.relatives)
-
-    @property
-    def n_others(self) -> int:
-        """Models that it could be compared with: all but itself."""
-        return max(self.n_compared, self.n_scanned - (self.registered is not None))
 
     @property
     def untested(self) -> tuple[Relative, ...]:
@@ -258,8 +251,7 @@ class Trace(InNotebooks):
     licence: str = ""
 
     def __repr__(self) -> str:
-        counts = f"{counted(len(self.path), 'step')} to its root, "
-        counts += counted(len(self.declared), "declared parent")
+        counts = f"steps to its root: {len(self.path)}, declared parents: {len(self.declared)}"
         return f"<Trace of {self.search.name!r}: {counts}>"
 
     @property

@@ -52,7 +52,9 @@ def listing_lines(record: Listing, *, is_full: bool = False, width: int = WIDE) 
         cells = (m.name, x.architecture, size, x.dtype, x.family, m.licence)
         rows.append([f"#{m.id}", *map(printable, cells)])
     head = ("", "model", "architecture", "parameters", "dtype", "family", "licence")
-    lines = table(head, rows, right=(0, 3), width=width, indent="") or ["no models"]
+    lines = table(head, rows, right=(0, 3), width=width, indent="", spare=(6, 2, 4, 3, 5)) or [
+        "no models"
+    ]
     if is_full:
         lines += ["", *(_listed(m) for m in record.models)]
     noted = [_model(m) for m in record.models if m.notes]

@@ -190,7 +190,7 @@ def _(record: Search) -> str:
         return f"{record.name}: an adapter, which fits {n} by names and shapes{left}"
     if not record.relatives and not record.is_tested:
         reason = record.not_testable or record.untested[0].summary.reason
-        others = f"none of {counted(record.n_others, 'other model')} has the same values"
+        others = f"none of {counted(_n_others(record), 'other model')} has the same values"
         said = why(reason) if reason else NOTHING
         return f"{record.name}: not testable: {said} ({others}){left}"
     if not record.relatives:
@@ -201,10 +201,15 @@ def _(record: Search) -> str:
         n = counted(record.n_scanned, "model")
         return f"{record.name}: no relatives found among {n} ({said}){left}"
     n, all_ = counted(len(record.relatives), "relative"), counted(record.n_scanned, "model")
-    if record.n_compared < record.n_others:
-        some = f"{record.n_compared:,} of {record.n_others:,} compared"
+    if record.n_compared < _n_others(record):
+        some = f"{record.n_compared:,} of {_n_others(record):,} compared"
         return f"{record.name}: at least {n} among {all_} ({some}){left}"
     return f"{record.name}: {n} among {all_}{left}"
+
+
+def _n_others(record: Search) -> int:
+    """Models that it could be compared with: all but itself."""
+    return max(record.n_compared, record.n_scanned - (record.registered is not None))
 
 
 @one_line.register

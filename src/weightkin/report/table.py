@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from weightkin.report.width import WIDE
 
@@ -18,6 +18,7 @@ def table(
     right: Sequence[int] = (),
     width: int = WIDE,
     indent: str = GAP,
+    spare: Sequence[int] = (),
 ) -> list[str]:
     """Lines of a table, the head first.
 
@@ -30,9 +31,12 @@ def table(
     right : sequence of int
         Columns of numbers, which are never cut.
     width : int
-        Columns of the terminal: the longest cells are cut so that lines fit.
+        Columns of the terminal: the longest cells are cut so that lines fit, but never two that
+        differ to the same text.
     indent : str
         Begins every line.
+    spare : sequence of int
+        Columns that are left out, the first one first, where lines are still too long.
 
     Returns
     -------
@@ -40,18 +44,38 @@ def table(
         None where there are no rows.
     """
     columns = [k for k in range(len(head)) if any(row[k] for row in rows)]
-    widths = {k: max(len(row[k]) for row in (head, *rows)) for k in columns}
-    gaps = len(indent) + len(GAP) * (len(columns) - 1)
-    while gaps + sum(widths.values()) > width:
-        longest = max((k for k in columns if k not in right), key=lambda k: widths[k], default=None)
-        if longest is None or widths[longest] <= NARROWEST:
+    widths = _fitting(columns, (head, *rows), right, width - len(indent))
+    for k in spare:
+        if _total(widths) <= width - len(indent):
             break
-        widths[longest] -= 1
+        columns = [c for c in columns if c != k]
+        widths = _fitting(columns, (head, *rows), right, width - len(indent))
     lines = []
     for row in (head, *rows) if rows else ():
         cells = (_cell(row[k], widths[k], is_right=k in right) for k in columns)
         lines.append(f"{indent}{GAP.join(cells)}".rstrip())
     return lines
+
+
+def _fitting(
+    columns: Sequence[int], rows: Sequence[Sequence[str]], right: Sequence[int], room: int
+) -> dict[int, int]:
+    """The width of each column: the longest are made narrower as long as their cells differ."""
+    widths = {k: max(len(row[k]) for row in rows) for k in columns}
+    open_ = {k for k in columns if k not in right}
+    while _total(widths) > room and open_:
+        longest = max(sorted(open_), key=lambda k: widths[k])
+        less = widths[longest] - 1
+        texts = {row[longest] for row in rows}
+        if less < NARROWEST or len({_cell(x, less, is_right=False) for x in texts}) < len(texts):
+            open_.remove(longest)
+        else:
+            widths[longest] = less
+    return widths
+
+
+def _total(widths: Mapping[int, int]) -> int:
+    return sum(widths.values()) + len(GAP) * (len(widths) - 1)
 
 
 def _cell(text: str, width: int, *, is_right: bool) -> str:
