@@ -61,7 +61,5 @@ class AnyFormat(StrEnum):
 
 PairFormatOption = Annotated[PairFormat | None, typer.Option("--format", help=HELP)]
 GraphFormatOption = Annotated[GraphFormat | None, typer.Option("--format", help=HELP)]
-CheckFormatOption = Annotated[
-    CheckFormat, typer.Option("--format", help="Format of the result, also for CI systems.")
-]
+CheckFormatOption = Annotated[CheckFormat, typer.Option("--format", help=HELP)]
 AnyFormatOption = Annotated[AnyFormat | None, typer.Option("--format", help=HELP)]
