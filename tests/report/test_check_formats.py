@@ -66,7 +66,7 @@ def test_each_advice_is_there_once_with_its_commands():
         plain = x.text.replace("&", "&amp;").replace("`", "")
         assert once.replace("`", "").count(plain) == 1
     assert body(record).count(found[0].text) == 1
-    assert plain_words(record).endswith("is broken: forbidden-ancestor, undeclared-parent.")
+    assert plain_words(record).endswith("break the policy: forbidden-ancestor, undeclared-parent.")
 
 
 def test_markdown_is_a_table_below_the_worst_finding():
