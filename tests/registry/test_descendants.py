@@ -84,6 +84,11 @@ def test_the_command_prints_descendants_and_what_may_be_one(registry, tmp_path):
     assert lines[0] == (
         "root: 2 descendants among 5 models; 1 more may descend from it (direction open)"
     )
+    (grandchild,) = [line.split() for line in lines if " grandchild " in line]
+    assert grandchild[2:4] == ["child", "fine-tuned"]
+    (open_at,) = [i for i, line in enumerate(lines) if "direction open (each may" in line]
+    assert any(" sibling " in line for line in lines[open_at:])
+    done = run("descendants", "root", "--registry", "r.sqlite", "-v", cwd=tmp_path)
     assert "root -> child (fine-tuned) -> grandchild (fine-tuned)" in done.stdout
     assert "root -- sibling (fine-tuned)" in done.stdout
     done = run("descendants", "#5", "--registry", "r.sqlite", "--json", cwd=tmp_path)
