@@ -21,8 +21,8 @@ def assign_top(readings: list[Reading], top: Iterable[TensorInfo]) -> None:
     """Give every tensor outside the blocks to the stack whose prefix it shares.
 
     A tensor that several stacks could own goes to the one whose family knows it; one whose family
-    knows that it belongs to a stack under another prefix, to that; a tensor that none knows is a
-    stranger to all of them.
+    knows that it belongs to a stack under another prefix, to that; what none knows is unknown
+    to all of them.
     """
     owners: dict[str, list[Reading]] = {}
     for reading in readings:

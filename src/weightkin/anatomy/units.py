@@ -63,19 +63,16 @@ def unit_axes(
             groups.setdefault(bound.group, []).append(bound)
     width = block_width(reading.bound[block])
     attention = _attention(reading.stack.blocks[block].path, reading.bound[block])
-    strangers = [
-        info
-        for info in reading.strangers[
-            block
-        ]  # what stands inside an attention acts on what it makes
-        if not is_scale(info) and not info.name.startswith(attention)
+    unknown = reading.strangers[block]
+    near = [  # what stands inside an attention acts on what it makes
+        info for info in unknown if not is_scale(info) and not info.name.startswith(attention)
     ]
     for group, members in groups.items():
         name = f"mlp.{group}" if group else "mlp"
         try:
-            _check_number(reading.strangers[block])
+            _check_number(unknown)
             n_units = _n_units(members, width)
-            _check_strangers(strangers, members, n_units, width)
+            _check_strangers(near, members, n_units, width)
             yield from _axes_of(reading, block, name, members, n_units, is_clamped=is_clamped)
         except Refusal as reason:
             yield reason.of(name)
