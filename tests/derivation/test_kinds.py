@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from tests.derivation.families import TRUTH, edges, sketch
 from weightkin.derivation.disguise import Disguise
 from weightkin.derivation.kinds import KnownPair, kind_of
-from weightkin.sketch import Scheme
+from weightkin.formats import model_from_arrays, open_model
+from weightkin.sketch import Scheme, take_sketch
 
 EDGES = list(edges())
 SAMPLED = [e for e in EDGES if e[0].startswith("llama-a") and e[2] != "fine-tuned"]
@@ -94,3 +97,19 @@ def test_what_was_undone_names_the_kind(zoo):
         KnownPair(disguise=Disguise(("permuted",), {}, {})),
     )
     assert derived.kind == ("permuted",)
+
+
+def test_changes_as_small_as_rounding_are_no_adapter(zoo):
+    path = zoo / TRUTH["llama-a-bf16"]["path"]
+    before = load_file(path / "model.safetensors")
+    after = dict(before)
+    for name in [n for n in before if "_proj" in n]:
+        size = np.abs(before[name].astype(np.float32))
+        steps = (size < np.quantile(size, 0.6)).astype(np.uint16)  # in the last place
+        after[name] = (before[name].view(np.uint16) + steps).view(before[name].dtype)
+    name = next(n for n in before if "q_proj" in n)
+    x = before[name]
+    after[name] = x + np.full(x.shape, x.std() / 2, x.dtype)
+    config = open_model(path).config
+    a, b = (take_sketch(model_from_arrays(x, config=config)) for x in (before, after))
+    assert kind_of(a, b).kind == ("fine-tuned",)

@@ -15,13 +15,14 @@ from weightkin.records import Skipped, clue, left_out
 from weightkin.records.kinds import equal_kinds
 from weightkin.sketch import Scheme
 
-FEW_ROWS = Scheme(
-    n_scattered=2, has_views=False
-)  # runs are read by the tests too; a scattered row costs a page
 AFAR = Scheme(
     n_rows=16, n_scattered=0, n_columns=1024, has_views=False
-)  # rows come whole, and each one costs
-DEEPER = replace(AFAR, n_rows=32)  # a rank up to half as many shows: where it may be an adapter
+)  # every row costs a page of a disk or a request, whatever is taken of it
+FEW_ROWS = replace(AFAR, n_scattered=2)
+DEEPER = {  # a rank up to half as many rows shows: where it may be an adapter
+    AFAR: replace(AFAR, n_rows=32),
+    FEW_ROWS: replace(FEW_ROWS, n_rows=48),
+}
 TOKEN_TABLE_ROLES = ("embed", "unembed")  # roles that adapters seldom change
 KIND_AND_DIRECTION = "kind and direction"
 
@@ -49,11 +50,11 @@ def derive(
     """
     scheme = scheme_for(models, frugal=frugal)
     derived = _derive(models, scheme, undone, shared)
-    if scheme == AFAR and _may_be_adapter(derived):
-        scheme = DEEPER
+    if scheme in DEEPER and _may_be_adapter(derived):
+        scheme = DEEPER[scheme]
         derived = _derive(models, scheme, undone, shared)
     derived = _as_far_as_read(derived, models, shared)
-    if scheme not in (AFAR, DEEPER):
+    if scheme not in (AFAR, DEEPER[AFAR]):
         return derived, ()
     return derived, (left_out(KIND_AND_DIRECTION, "smaller-sample", scheme=scheme.name),)
 

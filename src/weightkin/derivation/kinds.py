@@ -272,9 +272,11 @@ def _low_rank(relation: PairRelation) -> NamedKind | None:
             return None
         ranks.append(rank)
         modules[_module(pair.b.stored_name)] += 1
-    if not any(ranks) or len(ranks) == len(relation.tensors):
+    if not ranks or len(ranks) == len(relation.tensors):
         return None
     rank = Counter(ranks).most_common(1)[0][0]
+    if not rank:  # most changes are as small as rounding, which says nothing of how they came
+        return None
     details = {"rank": rank, "modules": sorted(modules)} | _numbers(relation)
     n_equal = len(relation.tensors) - len(ranks)
     return ("lora",), details, (clue("low-rank", n=len(ranks), rank=rank, n_equal=n_equal),)
