@@ -66,7 +66,7 @@ def test_another_text_changes_what_was_found(section):
 def test_the_front_page_is_that_of_the_stored_texts():
     front = (results.DOCS / "results.md").read_text()
     rows = result_pages.findings_table(list(results.SECTIONS.values()), TEXTS)
-    assert len(rows) == len(STORED) + 2
+    assert len(rows) == len(STORED) + len({x.page for x in STORED}) + 2
     assert "\n".join(rows) in front
     assert TEXTS.keys() <= {x.title for x in results.SECTIONS.values()}
 

@@ -55,11 +55,12 @@ def test_the_front_page_has_a_row_for_each_section_that_has_run(sections, tmp_pa
     with pytest.raises(KeyboardInterrupt):
         results.update(made, tmp_path)
     front = (tmp_path / "results.md").read_text()
-    assert f"| [{PAGES['zoo']}](results/zoo.md) | [First](results/zoo.md#first) | Run 1 |" in front
+    row = "| [First](results/zoo.md#first) | Run 1 | "
+    assert f"| **[{PAGES['zoo']}](results/zoo.md)** |  |  |\n{row}" in front
     assert "No result is stored of: Second." in front
     results.update(made, tmp_path)
     front = (tmp_path / "results.md").read_text()
-    assert "|  | [Second](results/zoo.md#second) | 2 |" in front
+    assert "| [Second](results/zoo.md#second) | 2 |" in front
     assert "No result is stored" not in front
 
 

@@ -93,17 +93,17 @@ def store_front(sections: Iterable[Section], docs: Path) -> None:
 
 
 def findings_table(sections: Sequence[Section], texts: Mapping[str, str]) -> list[str]:
-    """A row for each section that has a text, those of a page together."""
-    rows = []
+    """A row for each section that has a text, those of a page together below its question."""
+    rows: list[tuple[str, ...]] = []
     for page, question in PAGES.items():
         own = [x for x in sections if x.page == page and x.title in texts]
-        for k, section in enumerate(own):
-            asked = "" if k else f"[{question}](results/{page}.md)"
+        rows += [(f"**[{question}](results/{page}.md)**", "", "")] if own else []
+        for section in own:
             place = f"results/{page}.md#{anchor(section.title)}"
             note = NOTE.match(texts[section.title])
-            day, commit = (note[1], note[2]) if note else ("not recorded", "")
-            rows.append((asked, f"[{section.title}]({place})", _found(section, texts), day, commit))
-    return markdown(("question", "section", "finding", "date", "commit"), rows)
+            made = f"{note[1]}, {note[2]}" if note else "not recorded"
+            rows.append((f"[{section.title}]({place})", _found(section, texts), made))
+    return markdown(("section", "finding", "date, commit"), rows)
 
 
 def without_note(text: str) -> SectionText:
