@@ -71,6 +71,13 @@ def test_the_front_page_is_that_of_the_stored_texts():
     assert TEXTS.keys() <= {x.title for x in results.SECTIONS.values()}
 
 
+@pytest.mark.parametrize("section", STORED, ids=lambda x: x.title)
+def test_a_section_stands_on_its_page_only(section):
+    pages = (results.DOCS / "results").glob("*.md")
+    there = [x.stem for x in pages if f"\n## {section.title}\n" in x.read_text()]
+    assert there == [section.page]
+
+
 def test_pairs_that_were_not_testable_are_told_from_those_without_evidence():
     header = ("truth", "dependent", "aligned-only", "no-evidence", "not-testable", "pairs")
     text = table(header, ("related", 5, 1, 2, 0, 8), ("independent", 0, 0, 1100, 20, 1120))
