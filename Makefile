@@ -75,7 +75,7 @@ frozen: .venv/.dev
 vision: .venv/.dev
 	$(INSTALL) --no-deps --upgrade --target .venv-vision -r benchmarks/catalogue/vision.txt
 
-# CLAIM=zoo runs that section of docs/results.md; AGAIN=1 also what is up to date
+# CLAIM=zoo runs that section of the pages of docs/results; AGAIN=1 also what is up to date
 results: .venv/.dev
 	$(BIN)/python zoo/derive.py
 	$(BIN)/python -m benchmarks.lib.results $(CLAIM) $(if $(AGAIN),--again)

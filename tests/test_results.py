@@ -1,51 +1,94 @@
 """Claim: results are run once for each state of their code, one by one; claims come in parts."""
 
 import pytest
-from benchmarks.lib import code, results
-from benchmarks.lib.results import Section
+from benchmarks.lib import code, result_pages, results
+from benchmarks.lib.result_pages import PAGES, Section
 
 from tests.conftest import PARTS, part, parts
 
 
 @pytest.fixture
-def sections():
+def sections(monkeypatch):
     """Two sections that count how often they ran, the second of which fails at first."""
     ran = []
 
     def first():
         ran.append("first")
-        return [f"run {len(ran)}"]
+        return [f"Run {len(ran)}. It is the first.", "", "### A part", "", "text"]
 
     def second():
         ran.append("second")
         if ran.count("second") == 1:
             raise KeyboardInterrupt
-        return ["| a | b |"]
+        return ["| a | b |", "|---|---|", "| 1 | 2 |"]
 
-    titles = results.SECTIONS["zoo"].title, results.SECTIONS["laws"].title
     made = {
-        "one": Section(titles[0], first, "benchmarks.lib.tables"),
-        "two": Section(titles[1], second, "benchmarks.lib.tables"),
+        "one": Section("zoo", "First", first, lambda x: x.sentence(), "benchmarks.lib.tables"),
+        "two": Section(
+            "zoo", "Second", second, lambda x: x.rows("a")[0]["b"], "benchmarks.lib.tables"
+        ),
     }
+    monkeypatch.setattr(results, "SECTIONS", made)
     return made, ran
 
 
 def test_a_run_that_was_stopped_goes_on_with_what_is_missing(sections, tmp_path, monkeypatch):
     made, ran = sections
-    out = tmp_path / "results.md"
+    page = tmp_path / "results" / "zoo.md"
     with pytest.raises(KeyboardInterrupt):
-        results.update(made, out)
-    assert "run 1" in out.read_text()
-    results.update(made, out)
+        results.update(made, tmp_path)
+    assert "Run 1" in page.read_text()
+    results.update(made, tmp_path)
     assert ran == ["first", "second", "second"]
-    results.update(made, out)
+    results.update(made, tmp_path)
     assert ran == ["first", "second", "second"]
-    results.update(made, out, again=True)
+    results.update(made, tmp_path, again=True)
     assert ran[3:] == ["first", "second"]
     monkeypatch.setattr(results, "code_hash", lambda *_: "0" * 12)  # the code is another one
-    results.update(made, out)
+    results.update(made, tmp_path)
     assert ran[5:] == ["first", "second"]
-    assert out.read_text().index("run 6") < out.read_text().index("| a | b |")
+    assert page.read_text().index("Run 6") < page.read_text().index("| a | b |")
+
+
+def test_the_front_page_has_a_row_for_each_section_that_has_run(sections, tmp_path):
+    made, _ = sections
+    with pytest.raises(KeyboardInterrupt):
+        results.update(made, tmp_path)
+    front = (tmp_path / "results.md").read_text()
+    row = "| [First](results/zoo.md#first) | Run 1 | "
+    assert f"| **[{PAGES['zoo']}](results/zoo.md)** |  |  |\n{row}" in front
+    assert "No result is stored of: Second." in front
+    results.update(made, tmp_path)
+    front = (tmp_path / "results.md").read_text()
+    assert "| [Second](results/zoo.md#second) | 2 |" in front
+    assert "No result is stored" not in front
+
+
+def test_a_front_page_that_a_stopped_run_left_behind_is_made_anew(sections, tmp_path):
+    made, _ = sections
+    results.update({"one": made["one"]}, tmp_path)
+    front = (tmp_path / "results.md").read_text()
+    (tmp_path / "results.md").write_text("old")
+    results.update({"one": made["one"]}, tmp_path)
+    assert (tmp_path / "results.md").read_text() == front
+
+
+def test_a_text_without_a_finding_does_not_stop_the_others(sections, tmp_path, capsys):
+    made, _ = sections
+    for section in made.values():
+        result_pages.store(section, "Nothing measured", made.values(), tmp_path)
+    front = (tmp_path / "results.md").read_text()
+    assert "[First](results/zoo.md#first) | Nothing measured | not recorded |" in front
+    assert "[Second](results/zoo.md#second) | see there |" in front
+    assert "Second: no finding: no table with the columns a" in capsys.readouterr().err
+
+
+def test_texts_come_back_as_they_were_stored(sections, tmp_path):
+    made, _ = sections
+    texts = {"First": "*note*\n\n### Part\n\n| a |\n|---|\n| 1 |", "Second": "plain"}
+    for section in made.values():
+        result_pages.store(section, texts[section.title], made.values(), tmp_path)
+    assert result_pages.stored_texts(tmp_path) == texts
 
 
 def test_the_hash_is_over_what_a_benchmark_imports_and_nothing_else():
@@ -56,9 +99,12 @@ def test_the_hash_is_over_what_a_benchmark_imports_and_nothing_else():
     assert len(code.files_of("benchmarks.claims.cases")) > 10
 
 
-def test_every_section_has_code_of_its_own():
+def test_every_section_has_a_page_code_and_data():
     for section in results.SECTIONS.values():
+        assert section.page in PAGES
         assert code.files_of(section.module)
+        assert all((code.ROOT / path).is_file() for path in section.data)
+    assert {x.page for x in results.SECTIONS.values()} == PAGES.keys()
 
 
 def test_a_changed_file_changes_the_hash(tmp_path):

@@ -1,128 +1,231 @@
-"""Run every claim in full and rewrite `docs/results.md`: hours on two cores.
+"""Run every claim in full and rewrite the pages of `docs/results`: hours on two cores.
 
     python -m benchmarks.lib.results                all claims that are not up to date
     python -m benchmarks.lib.results zoo family     these, as far as they are not up to date
     python -m benchmarks.lib.results zoo --again    whether they are or not
 
 Each section is written as soon as it is done, with the day, the commit, and the hash of all that it
-depends on (`benchmarks/lib/code.py`). One whose hash is still that of today is not run again, so a
-run that was stopped goes on where it was.
+depends on (`benchmarks/lib/code.py`), and `docs/results.md` with what it found. One whose hash is
+still that of today is not run again, so a run that was stopped goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import platform
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
 from benchmarks.lib import claim
-from benchmarks.lib.code import code_hash
+from benchmarks.lib.code import ROOT, code_hash
+from benchmarks.lib.findings import families, verdicts, work
+from benchmarks.lib.result_pages import SEED, Section, store, store_front, stored_texts
+from benchmarks.lib.result_text import SectionText
 
-SEED = 20240607
 WORKERS = os.cpu_count() or 1
-HEADER = (
-    "# Results",
-    "",
-    "Written by `make results`; every number below is recomputed by it, section by section.",
-    f"Seed {SEED}, Python {platform.python_version()}, {os.cpu_count()} cores, alpha 1e-6.",
-)
-OUT = Path(__file__).parents[2] / "docs" / "results.md"
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A claim: its title in the document, and what makes its text."""
-
-    title: str
-    run: Callable[[], list[str]]
-    module: str  # where its code begins
-    also: tuple[str, ...] = ()  # packages that it looks at without importing them
+DOCS = ROOT / "docs"
+TRUTH = "zoo/truth.json"
+FAMILIES = "benchmarks/generate/genealogies.json.xz"  # answers about the random families
 
 
 def _section(
-    title: str, name: str, run: Callable[[ModuleType], list[str]] = lambda claim: claim.run()
+    page: str,
+    title: str,
+    name: str,
+    finding: Callable[[SectionText], str],
+    run: Callable[[ModuleType], list[str]] = lambda claim: claim.run(),
+    *,
+    data: Sequence[str] = (),
+    also: Sequence[str] = (),
 ) -> Section:
     """A claim by the name of its module, which is imported when the claim is run."""
-    return Section(title, lambda: run(claim(name)), f"benchmarks.claims.{name}")
+    module = f"benchmarks.claims.{name}"
+    return Section(page, title, lambda: run(claim(name)), finding, module, tuple(data), tuple(also))
 
 
 SECTIONS = {
-    "frozen": _section("The zoo as 0.1.0 saw it", "frozen"),
-    "zoo": _section(
-        "All pairs of the zoo", "zoo_pairs", lambda x: x.lines(x.all_pairs(workers=WORKERS))
-    ),
-    "laws": _section("The law of coincidences on trained strangers", "zoo_laws"),
     "validity": _section(
+        "p-values",
         "Simulated null pairs",
         "validity",
+        verdicts.null_pairs,
         lambda x: x.lines(x.simulate(250, SEED, workers=WORKERS)),
     ),
     "copies": _section(
+        "p-values",
         "Null pairs that hold copies of their own parts",
         "validity",
+        verdicts.null_pairs,
         lambda x: x.lines(x.simulate_copied(1000, SEED, workers=WORKERS)),
     ),
     "formulas": _section(
+        "p-values",
         "Null pairs that began as one formula",
         "validity",
+        verdicts.null_pairs,
         lambda x: x.lines(x.simulate_formulas(1000, SEED, workers=WORKERS)),
     ),
     "cells": _section(
+        "p-values",
         "Null pairs on axes that come from a graph",
         "cells",
+        verdicts.null_pairs,
         lambda x: claim("validity").lines(x.simulate(1250, SEED, workers=WORKERS)),
     ),
-    "trained-axes": _section("Trained nets of one data set on their graphs' axes", "trained_axes"),
-    "cases": _section("Inputs on which 0.1.0 was wrong", "cases"),
-    "fuzz": _section("Mutants of every kind of input", "fuzz"),
+    "laws": _section(
+        "p-values",
+        "The law of coincidences on trained unrelated models",
+        "zoo_laws",
+        verdicts.laws,
+        data=[TRUTH],
+    ),
+    "trained-axes": _section(
+        "p-values",
+        "Trained nets of one data set on their graphs' axes",
+        "trained_axes",
+        verdicts.trained_axes,
+    ),
     "hiding": _section(
-        "Evasions and framing", "hiding", lambda x: x.lines(x.all_hidden(workers=WORKERS))
+        "hiding",
+        "Evasions and framing",
+        "hiding",
+        verdicts.hiding,
+        lambda x: x.lines(x.all_hidden(workers=WORKERS)),
+        data=[TRUTH],
     ),
     "innocents": _section(
-        "Innocents after a rewrite", "hiding", lambda x: x.run_innocents(workers=WORKERS)
+        "hiding",
+        "Innocents after a rewrite",
+        "hiding",
+        verdicts.innocents,
+        lambda x: x.run_innocents(workers=WORKERS),
+        data=[TRUTH],
     ),
-    "framing": _section("Framing at width", "framing", lambda x: x.run(workers=WORKERS)),
-    "paper": _section("The first paper's experiments at our scale", "paper"),
-    "localisation": _section("Localisation at the 7B shape", "localisation"),
-    "views": _section("Invariant views of one block at the 7B shape", "views"),
-    "family": _section("The family graph of the zoo", "family"),
-    "genealogies": _section("Random families", "genealogies"),
-    "left-out": _section("A registry and a tree of all", "left_out"),
-    "mixed": _section("A mixed folder", "mixed"),
-    "registry": _section("The registry", "registry"),
-    "kinds": _section("Kinds and directions", "kinds"),
-    "formats": _section("One model in every format", "formats"),
-    "registry-files": _section("Real files from the package registry", "registry_files"),
+    "framing": _section(
+        "hiding",
+        "Framing at width",
+        "framing",
+        verdicts.framing,
+        lambda x: x.run(workers=WORKERS),
+        data=[TRUTH],
+    ),
+    "frozen": _section(
+        "zoo",
+        "The zoo as 0.1.0 saw it",
+        "frozen",
+        verdicts.own_words,
+        data=["tests/frozen/zoo.json.xz", "tests/frozen/accepted.toml"],
+    ),
+    "zoo": _section(
+        "zoo",
+        "All pairs of the zoo",
+        "zoo_pairs",
+        verdicts.zoo_pairs,
+        lambda x: x.lines(x.all_pairs(workers=WORKERS)),
+        data=[TRUTH],
+    ),
+    "kinds": _section("zoo", "Kinds and directions", "kinds", verdicts.kinds, data=[TRUTH]),
+    "formats": _section("zoo", "One model in every format", "formats", verdicts.own_clause),
+    "merges": _section("zoo", "Mixtures of the zoo", "merges", verdicts.merges, data=[TRUTH]),
+    "family": _section(
+        "families", "The family graph of the zoo", "family", families.family, data=[TRUTH]
+    ),
+    "genealogies": _section(
+        "families",
+        "Random families",
+        "genealogies",
+        families.genealogies,
+        data=[FAMILIES, "zoo/genealogies/mix.toml"],
+    ),
+    "left-out": _section(
+        "families",
+        "A registry and a tree of all",
+        "left_out",
+        families.left_out,
+        data=["zoo/genealogies/mix.toml"],
+    ),
+    "mixed": _section(
+        "families", "A mixed folder", "mixed", families.mixed, data=["zoo/genealogies/mix.toml"]
+    ),
+    "minilm-families": _section(
+        "families", "Families of MiniLM", "minilm_families", families.minilm_families
+    ),
+    "paper": _section(
+        "papers",
+        "The first paper's experiments at our scale",
+        "paper",
+        verdicts.paper,
+        data=[TRUTH],
+    ),
+    "larger": _section(
+        "papers", "Trees of 21 in the second paper's layout", "larger", families.larger
+    ),
+    "registry-files": _section(
+        "files", "Real files from the package registry", "registry_files", verdicts.registry_files
+    ),
     "registry-relations": _section(
-        "Relations of real files from the package registry", "registry_relations"
+        "files",
+        "Relations of real files from the package registry",
+        "registry_relations",
+        verdicts.own_words,
     ),
-    "census": _section("Model classes of other libraries", "census"),
-    "merges": _section("Mixtures of the zoo", "merges"),
-    "minilm": _section("Real pretrained weights", "minilm"),
-    "larger": _section("Trees of 21 in the second paper's layout", "larger"),
-    "diffusion": _section("Families of diffusion models", "diffusion"),
-    "minilm-families": _section("Families of MiniLM", "minilm_families"),
-    "scale": _section("Many models", "scale"),
-    "cluster": _section("One tree on several workers", "cluster"),
-    "remote": _section("Models on a hub", "remote"),
-    "start": _section("Start-up", "start"),
-    "pages": _section("A large family in a browser", "pages"),
-    "speed": _section("Speed at the 1.1B shape", "speed"),
-    "mutants": replace(
-        _section("Tests that notice small changes", "mutants"),
-        also=tuple(f"tests.{x}" for x in ("stats", "formats", "sources", "policy", "evidence")),
+    "minilm": _section("files", "Real pretrained weights", "minilm", verdicts.minilm),
+    "census": _section(
+        "classes",
+        "Model classes of other libraries",
+        "census",
+        verdicts.census,
+        data=[
+            "benchmarks/catalogue/transformers_inputs.json",
+            "benchmarks/catalogue/diffusers.json",
+            "benchmarks/catalogue/diffusers_inputs.json",
+        ],
     ),
-    "code": _section("The source in numbers", "habits"),
-    "floors": _section("The oldest dependencies", "floors"),
+    "diffusion": _section(
+        "classes", "Families of diffusion models", "diffusion", families.diffusion
+    ),
+    "registry": _section("many-models", "The registry", "registry", work.registry, data=[TRUTH]),
+    "scale": _section("many-models", "Many models", "scale", work.scale),
+    "cluster": _section("many-models", "One tree on several workers", "cluster", work.cluster),
+    "remote": _section("many-models", "Models on a hub", "remote", work.remote),
+    "cases": _section("inputs", "Inputs on which 0.1.0 was wrong", "cases", verdicts.cases),
+    "fuzz": _section(
+        "inputs",
+        "Mutants of every kind of input",
+        "fuzz",
+        verdicts.own_words,
+        data=["tests/fixtures/fuzz/corpus.tar.xz"],
+    ),
+    "start": _section("speed-and-tests", "Start-up", "start", work.start),
+    "pages": _section("speed-and-tests", "A large family in a browser", "pages", work.pages),
+    "speed": _section("speed-and-tests", "Speed at the 1.1B shape", "speed", work.speed),
+    "localisation": _section(
+        "speed-and-tests", "Localisation at the 7B shape", "localisation", work.localisation
+    ),
+    "views": _section(
+        "speed-and-tests", "Invariant views of one block at the 7B shape", "views", work.views
+    ),
+    "mutants": _section(
+        "speed-and-tests",
+        "Tests that notice small changes",
+        "mutants",
+        work.mutants,
+        also=[f"tests.{x}" for x in ("stats", "formats", "sources", "policy", "evidence")],
+    ),
+    "code": _section("speed-and-tests", "The source in numbers", "habits", work.source),
+    "floors": _section(
+        "speed-and-tests",
+        "The oldest dependencies",
+        "floors",
+        verdicts.own_words,
+        data=["pyproject.toml"],
+    ),
 }
 
 
@@ -135,45 +238,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     unknown = sorted(set(given.claims) - SECTIONS.keys())
     if unknown:
         parser.error(f"{', '.join(unknown)}: no claim; there are {', '.join(SECTIONS)}")
-    update({key: SECTIONS[key] for key in given.claims or SECTIONS}, OUT, again=given.again)
+    update({key: SECTIONS[key] for key in given.claims or SECTIONS}, DOCS, again=given.again)
 
 
-def update(sections: Mapping[str, Section], out: Path, *, again: bool = False) -> None:
+def update(sections: Mapping[str, Section], docs: Path, *, again: bool = False) -> None:
     """Run what is not up to date, and write each text in its place."""
+    store_front(SECTIONS.values(), docs)  # as a run that was stopped left the pages
     for key, section in sections.items():
         code = code_hash(section.module, *section.also)
-        if not again and is_current(out, section.title, code):
+        if not again and is_current(docs, section.title, code):
             print(f"{key}: up to date", file=sys.stderr)
             continue
         started = time.perf_counter()
         body = section.run()
         seconds = time.perf_counter() - started
         note = f"*{_when()}, {seconds:.0f} s; code and inputs {code}.*"
-        _put(section.title, [note, "", *body], out)
+        store(section, "\n".join([note, "", *body]), SECTIONS.values(), docs)
         print(f"{key}: {seconds:.0f} s", file=sys.stderr)
 
 
-def is_current(out: Path, title: str, code: str) -> bool:
+def is_current(docs: Path, title: str, code: str) -> bool:
     """Whether the text of a section says that it was made by this code from these inputs."""
-    note = _texts(out).get(title, "").partition("\n")[0]
+    note = stored_texts(docs).get(title, "").partition("\n")[0]
     return bool(re.search(rf"; code and inputs {code}\.\*$", note))
-
-
-def _put(title: str, lines: Sequence[str], out: Path) -> None:
-    """Write one section in its place; the others stay as they were, if they still exist."""
-    kept = _texts(out) | {title: "\n".join(lines).strip("\n")}
-    order = dict.fromkeys([*(x.title for x in SECTIONS.values()), title])
-    parts = [f"## {name}\n\n{kept[name]}\n" for name in order if name in kept]
-    draft = out.with_suffix(".draft")
-    draft.write_text("\n".join([*HEADER, "", *parts]), encoding="utf-8")
-    draft.replace(out)  # whole or not at all
-
-
-def _texts(out: Path) -> dict[str, str]:
-    """Sections of the document, by title."""
-    text = out.read_text(encoding="utf-8") if out.exists() else ""
-    pieces = (part.partition("\n") for part in text.split("\n## ")[1:])
-    return {title: rest.strip("\n") for title, _, rest in pieces}
 
 
 def _when() -> str:
