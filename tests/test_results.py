@@ -114,6 +114,19 @@ def test_a_changed_file_changes_the_hash(tmp_path):
     assert len({before, after, code.code_hash("benchmarks.lib.tables")}) == 3
 
 
+def test_where_the_checkout_lies_is_no_part_of_the_hash(tmp_path, monkeypatch):
+    found = set()
+    for name in ("one", "two"):
+        root = tmp_path / name
+        (root / "zoo").mkdir(parents=True)
+        (root / "src").mkdir()
+        for file in ("constraints.txt", "zoo/truth.json", "src/a.py"):
+            (root / file).write_text("{}")
+        monkeypatch.setattr(code, "ROOT", root)
+        found.add(code.code_hash(library=root / "src"))
+    assert len(found) == 1
+
+
 def test_a_commit_and_the_rest_are_all_parts():
     every = set(range(PARTS))
     assert parts("all") == every

@@ -14,11 +14,13 @@ OURS = ("benchmarks", "tests", "zoo")
 
 def code_hash(*modules: str, library: Path = LIBRARY) -> str:
     """Hash of some modules, of what they import from here, of the library and of the zoo."""
-    shared = [p for p in library.rglob("*") if p.is_file() and p.suffix != ".pyc"]
-    shared += [ROOT / "constraints.txt", ROOT / "zoo" / "truth.json"]
+    held = {p.relative_to(library): p for p in library.rglob("*") if p.is_file()}
+    held = {name: p for name, p in held.items() if p.suffix != ".pyc"}
+    ours = [*files_of(*modules), ROOT / "constraints.txt", ROOT / "zoo" / "truth.json"]
+    held |= {p.relative_to(ROOT): p for p in ours}  # where the checkout lies is no part of it
     total = hashlib.sha256()
-    for path in sorted(files_of(*modules)) + sorted(shared):
-        total.update(f"{path.parent.name}/{path.name}\n".encode() + path.read_bytes() + b"\n")
+    for name in sorted(held):
+        total.update(f"{name.as_posix()}\n".encode() + held[name].read_bytes() + b"\n")
     return total.hexdigest()[:12]
 
 
