@@ -112,6 +112,9 @@ def test_a_line_has_what_says_something_and_no_secret(results):
                       fingerprint="0f", ancestor=ancestor)  # fmt: skip
     assert repr(finding).endswith("fingerprint='0f', ancestor='root'>")
     assert repr(results["Policy"]) == "<Policy forbidden_ancestors: 9>"
+    assert repr(weightkin.Options()) == "<Options>"
+    given = weightkin.Options(relatives=({"w": np.zeros(2)},) * 2, published=99)
+    assert repr(given) == "<Options relatives: 2, published=99>"
 
 
 def test_the_line_says_what_was_found():
