@@ -7,7 +7,7 @@ author = "the weightkin contributors"
 copyright = author  # noqa: A001 (the name that Sphinx reads)
 version = release = weightkin.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["schema", "examples"]
+exclude_patterns = ["schema", "examples", "pictures"]
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 autodoc_typehints = "signature"

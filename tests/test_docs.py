@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from mdit_py_plugins.anchors.index import slugify
 
+import weightkin
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "benchmarks" / "README.md"])
@@ -22,10 +24,10 @@ WITH_EXAMPLES = sorted(p for p in (ROOT / "src").rglob("*.py") if ">>>" in p.rea
 
 
 def commands(page):
-    """Each command of a page's consoles, with the lines it shows."""
+    """Each command of a page's consoles, with the lines it shows; a backslash continues one."""
     found = []
     for block in re.findall(r"^```console\n(.*?)^```", page.read_text(), re.M | re.S):
-        for line in block.splitlines():
+        for line in block.replace("\\\n", "").splitlines():
             if line.startswith("$ "):
                 found.append((line[2:], []))
             else:
@@ -43,6 +45,7 @@ def fits(shown, printed):
 
 
 SHOWN = [c for page in ("docs/quickstart.md", "README.md") for c in commands(ROOT / page)]
+ELSEWHERE = sorted(p.name for p in DOCS.glob("*.md") if p.name != "quickstart.md" and commands(p))
 
 
 def test_the_comparison_of_lines_can_fail():
@@ -61,19 +64,52 @@ def desk(zoo, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize(("command", "shown"), SHOWN)
-def test_commands_do_what_is_shown(desk, command, shown):
-    weightkin = f"{sys.executable} -m weightkin"
-    line = re.sub(r"^weightkin\b", weightkin, command)
+def check(command, shown, folder):
+    """Run a command of a page in a folder; it prints what is shown."""
+    line = re.sub(r"^weightkin\b", f"{sys.executable} -m weightkin", command)
     env = {
         **os.environ,
         "COLUMNS": "80",
         "PYTHONIOENCODING": "utf-8",
         "PYTHONPATH": str(ROOT / "src"),
     }
-    done = subprocess.run(line, shell=True, cwd=desk, env=env, capture_output=True, text=True)
+    done = subprocess.run(line, shell=True, cwd=folder, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert fits(shown, done.stdout), done.stdout
+
+
+@pytest.mark.parametrize(("command", "shown"), SHOWN)
+def test_commands_do_what_is_shown(desk, command, shown):
+    check(command, shown, desk)
+
+
+def of_its_own(page):
+    """A page whose commands are a claim: one after the other, in one folder."""
+    return pytest.param(page, marks=pytest.mark.claim(f"page {page}"))
+
+
+@pytest.mark.parametrize("page", [of_its_own(page) for page in ELSEWHERE])
+def test_commands_of_a_page_do_what_is_shown(zoo, tmp_path, page):
+    (tmp_path / "zoo").symlink_to(zoo)
+    for command, shown in commands(DOCS / page):
+        check(command, shown, tmp_path)
+
+
+def test_there_is_a_page_for_each_kind_of_reader():
+    index = (DOCS / "index.md").read_text()
+    for page in ("for-operators", "for-lawyers", "for-researchers", "for-developers"):
+        assert f"{page}.md" in ELSEWHERE
+        assert f"({page}.md)" in index
+        headings = re.findall(r"^## (\d)\. ", (DOCS / f"{page}.md").read_text(), re.M)
+        assert headings == ["1", "2", "3"]
+    assert {"index.md", "gallery.md"} <= set(ELSEWHERE)
+
+
+def test_every_picture_is_shown_and_says_what_it_shows():
+    pages = [page.read_text() for page in PAGES]
+    shown = {x for text in pages for x in re.findall(r"!\[[^\]]{10,}\]\(([^)]+)\)", text)}
+    made = {f"pictures/{p.name}" for p in (DOCS / "pictures").glob("*.png")}
+    assert made <= shown
 
 
 def test_the_page_of_commands_is_up_to_date():
@@ -147,4 +183,6 @@ def test_the_site_builds_without_a_warning(tmp_path):
     assert done.returncode == 0, done.stderr
     index = (tmp_path / "index.html").read_text()
     assert "quickstart.html" in index
+    assert f"weightkin {weightkin.__version__}" in index
+    assert 'action="search.html"' in index
     assert "weightkin.compare" in (tmp_path / "api.html").read_text()

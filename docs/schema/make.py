@@ -20,6 +20,7 @@ from weightkin.records import (
     descendants,
     estimating,
     family,
+    listing,
     location,
     sketching,
 )
@@ -48,8 +49,8 @@ RECORDS = {  # name: what its field `schema` says, and the dataclass
     "model": (model.MODEL_SCHEMA, model.ModelRecord),
     "sketching": (sketching.SCHEMA, sketching.Sketching),
     "estimate": (estimating.SCHEMA, estimating.Estimate),
-    "adding": (registering.ADDING_SCHEMA, registering.Adding),
-    "listing": (registering.LISTING_SCHEMA, registering.Listing),
+    "adding": (listing.ADDING_SCHEMA, listing.Adding),
+    "listing": (listing.LISTING_SCHEMA, listing.Listing),
     "search": (registering.SEARCH_SCHEMA, registering.Search),
     "trace": (registering.TRACE_SCHEMA, registering.Trace),
     "descendants": (descendants.SCHEMA, descendants.Descendants),

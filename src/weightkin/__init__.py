@@ -36,6 +36,7 @@ from weightkin._version import __version__ as __version__
 from weightkin.notebooks import draw_records_with, say_records_with
 
 if TYPE_CHECKING:
+    from weightkin.anatomy import Anatomy
     from weightkin.api.compare import Options, compare
     from weightkin.api.estimate import estimate
     from weightkin.api.locate import locate
@@ -48,24 +49,37 @@ if TYPE_CHECKING:
     from weightkin.formats import Model
     from weightkin.policy import Policy, check, read_policy
     from weightkin.records import Comparison
+    from weightkin.records.checking import Check
+    from weightkin.records.descendants import Descendants
+    from weightkin.records.estimating import Estimate
     from weightkin.records.family import FamilyGraph
+    from weightkin.records.listing import Adding, Listing
     from weightkin.records.location import Location
-    from weightkin.records.registry import Search
+    from weightkin.records.registry import Search, Trace
     from weightkin.registry import Registry
     from weightkin.report.html import notebook_html
     from weightkin.report.sentences import one_line
+    from weightkin.sketch import Sketch
     from weightkin.web.serving import serve
 
 _HOMES = {
+    "Adding": "weightkin.records.listing",
+    "Anatomy": "weightkin.anatomy",
+    "Check": "weightkin.records.checking",
     "Comparison": "weightkin.records",
+    "Descendants": "weightkin.records.descendants",
+    "Estimate": "weightkin.records.estimating",
     "Execution": "weightkin.compute",
     "FamilyGraph": "weightkin.records.family",
+    "Listing": "weightkin.records.listing",
     "Location": "weightkin.records.location",
     "Model": "weightkin.formats",
     "Options": "weightkin.api.compare",
     "Policy": "weightkin.policy",
     "Registry": "weightkin.registry",
     "Search": "weightkin.records.registry",
+    "Sketch": "weightkin.sketch",
+    "Trace": "weightkin.records.registry",
     "UsageError": "weightkin.errors",
     "WeightkinError": "weightkin.errors",
     "check": "weightkin.policy",
@@ -88,15 +102,23 @@ _HOMES = {
 }
 
 __all__ = [
+    "Adding",
+    "Anatomy",
+    "Check",
     "Comparison",
+    "Descendants",
+    "Estimate",
     "Execution",
     "FamilyGraph",
+    "Listing",
     "Location",
     "Model",
     "Options",
     "Policy",
     "Registry",
     "Search",
+    "Sketch",
+    "Trace",
     "UsageError",
     "WeightkinError",
     "check",
@@ -120,14 +142,18 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *(name for name in globals() if name.startswith("__"))])
+    return sorted([*__all__, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'weightkin' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return _made(_HOMES[name], name)
 
 
-draw_records_with(lambda record: str(__getattr__("notebook_html")(record)))
-say_records_with(lambda record: str(__getattr__("one_line")(record)))
+def _made(module: str, name: str) -> Any:
+    return getattr(import_module(module), name)
+
+
+draw_records_with(lambda record: str(_made("weightkin.report.notebook", "display")(record)))
+say_records_with(lambda record: str(_made("weightkin.report.sentences", "one_line")(record)))

@@ -11,7 +11,8 @@ import pytest
 from tests import models
 from tests.commands import command
 from weightkin.cli.selecting import selected
-from weightkin.records.registry import Described, Listing, Registered
+from weightkin.records.listing import Described, Listing
+from weightkin.records.registry import Registered
 from weightkin.registry import Registry
 from weightkin.report.lists import count_words, listing_lines
 

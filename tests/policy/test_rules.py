@@ -17,7 +17,8 @@ from weightkin.policy.reading import STRICTNESS
 from weightkin.policy.rules import RuleContext
 from weightkin.records import left_out, unread
 from weightkin.records.checking import RULES, Ancestor, fingerprint
-from weightkin.records.comparison import Summary, Test
+from weightkin.records.comparison import Summary
+from weightkin.records.evidence import Test
 from weightkin.records.registry import (
     DeclaredParent,
     Registered,

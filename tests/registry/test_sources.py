@@ -9,7 +9,7 @@ import pytest
 from tests.hub_server import COMMIT, serving
 from tests.registry.test_commands import run
 from weightkin import Registry, open_model
-from weightkin.records.registry import Listing
+from weightkin.records.listing import Listing
 from weightkin.report.lists import listing_lines
 from weightkin.report.registry import trace_lines
 

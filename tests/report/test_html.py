@@ -201,13 +201,13 @@ def test_scripts_cannot_end_themselves():
 
 
 def test_a_notebook_shows_a_frame_that_runs_nothing():
-    shown = records.comparison()._repr_html_()
+    shown = notebook_html(records.comparison())
     found = Reader(shown)
     ((tag, given),) = found.tags
     assert (tag, "sandbox" in given) == ("iframe", True)
     inside = Reader(given["srcdoc"])
     assert not any(tag == "script" for tag, _ in inside.tags if _.get("type") is None)
-    assert notebook_html(families.small()) == families.small()._repr_html_()
+    assert notebook_html(families.small()) in families.small()._repr_html_()
 
 
 @pytest.mark.parametrize("is_served", [False, True])

@@ -22,6 +22,7 @@ from weightkin.api.models import Source, as_source, as_sources
 from weightkin.derivation.opened import ALPHA, Pair, Settings, pair_of
 from weightkin.derivation.pair import compare_pair
 from weightkin.errors import UsageError
+from weightkin.notebooks import InShort
 from weightkin.papers.published import published_tests
 from weightkin.papers.thorough import run_models
 from weightkin.records import Comparison, Effort
@@ -30,8 +31,8 @@ from weightkin.records.accounting import Challenge
 MOST_PUBLISHED = 10_000  # relabellings of the first paper's tests
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Options(InShort):
     """What else `compare` can do.
 
     Attributes

@@ -32,7 +32,8 @@ from weightkin.report.reasons import why
 from weightkin.text import counted
 
 if TYPE_CHECKING:
-    from weightkin.records.registry import Adding, Trace
+    from weightkin.records.listing import Adding
+    from weightkin.records.registry import Trace
     from weightkin.registry import Registry
 
 MOST_NAMED = 5

@@ -8,7 +8,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from weightkin.errors import UsageError
-from weightkin.records.registry import Described, Listing, Registered
+from weightkin.records.listing import Described, Listing
+from weightkin.records.registry import Registered
 
 CONDITION = re.compile(r"\s*(\w+)\s*(=|<=|>=|<|>)\s*(.+?)\s*")
 NUMBER = re.compile(r"([0-9.]+)([kmbt]?)", re.IGNORECASE)

@@ -19,7 +19,7 @@ from weightkin.evidence.reach import smallest_log10_pvalue, tested_share, tested
 from weightkin.evidence.stacks import OtherStacks, with_other_stacks
 from weightkin.evidence.verdict import Reach
 from weightkin.records import AxisEvidence, ModelRef, Part, Skipped, left_out
-from weightkin.records.comparison import Basis, Verdict
+from weightkin.records.evidence import Basis, Verdict
 from weightkin.sketch.stand_in import smaller_of
 
 

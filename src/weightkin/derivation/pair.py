@@ -44,7 +44,7 @@ from weightkin.formats import Model, digest, full_digest
 from weightkin.formats.dry_run import read_ahead
 from weightkin.records import Comparison, Direction, ModelRef, Part, Skipped, left_out
 from weightkin.records.accounting import Extent
-from weightkin.records.comparison import Verdict
+from weightkin.records.evidence import Verdict
 from weightkin.sketch.tables import is_table
 
 

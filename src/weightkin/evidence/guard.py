@@ -23,7 +23,7 @@ from weightkin.evidence.pairs import Views
 from weightkin.formats.model import Model
 from weightkin.records import Skipped, left_out
 from weightkin.records.codes import Pattern
-from weightkin.records.comparison import Trusts
+from weightkin.records.evidence import Trusts
 from weightkin.stats.sinusoids import is_sinusoidal
 from weightkin.stats.trend import Trend, is_structured, judge_likeness, judge_trends, measure_trend
 

@@ -39,7 +39,7 @@ from weightkin.evidence.turn_stage import run_turns
 from weightkin.evidence.units import run_units, run_units_quick
 from weightkin.evidence.views import MAX_PAIRED_BYTES, TokenRows, frames
 from weightkin.records import Effect, Skipped, left_out
-from weightkin.records.comparison import Confirmed
+from weightkin.records.evidence import Confirmed
 from weightkin.stats.sums import logsumexp
 
 EFFECT_CUT = 1.25  # ratio of median cosines under which units only line up (methods, section 3)

@@ -30,7 +30,7 @@ from weightkin.evidence.silent import silent_units
 from weightkin.evidence.spread import read_spread
 from weightkin.evidence.views import TokenRows, token_views
 from weightkin.records import Effect, Skipped, Test, left_out
-from weightkin.records.comparison import Confirmed, Trusts
+from weightkin.records.evidence import Confirmed, Trusts
 from weightkin.stats.matching import centred
 
 DROPPED = -2  # no block of b

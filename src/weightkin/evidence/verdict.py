@@ -27,7 +27,7 @@ from weightkin.evidence.stacks import OtherStacks, renamed
 from weightkin.evidence.stage import DROPPED, Stage
 from weightkin.evidence.units import STRAIGHT_FAILS
 from weightkin.records import AxisEvidence, BlockRelation, Part, Skipped, left_out
-from weightkin.records.comparison import Basis, Relation, Verdict
+from weightkin.records.evidence import Basis, Relation, Verdict
 
 NO_UNIT = left_out("every axis", "no-unit")
 

@@ -30,3 +30,7 @@ __all__ = [
     "model_from_arrays",
     "open_model",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -18,7 +18,7 @@ from weightkin.evidence.pairs import pooled_effect
 from weightkin.evidence.stage import PairTester, Tested
 from weightkin.localise.blockscan import BlockScan
 from weightkin.records import BlockRelation, Effect, left_out
-from weightkin.records.comparison import Relation
+from weightkin.records.evidence import Relation
 from weightkin.stats.combining import best_monotone_map
 
 

@@ -23,7 +23,7 @@ from weightkin.evidence.stage import PairTester
 from weightkin.evidence.views import TokenRows
 from weightkin.evidence.windows import MAX_WINDOW, cut_windows, multiplied
 from weightkin.records import Skipped
-from weightkin.records.comparison import Trusts
+from weightkin.records.evidence import Trusts
 from weightkin.stats.coincidences import Z_GRID, mix_log_evalue
 from weightkin.stats.combining import holm
 from weightkin.stats.copies import Groups, copied_runs

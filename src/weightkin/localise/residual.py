@@ -19,7 +19,7 @@ from weightkin.evidence.token_draws import TOKEN_RUN
 from weightkin.evidence.unitmap import is_in_order, match_effect, match_units, no_match
 from weightkin.formats.model import Model
 from weightkin.records import Skipped
-from weightkin.records.comparison import Trusts
+from weightkin.records.evidence import Trusts
 from weightkin.records.location import ResidualMap
 from weightkin.stats.matching import centred
 

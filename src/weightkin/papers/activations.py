@@ -23,7 +23,7 @@ from weightkin.evidence.effects import effect_of
 from weightkin.papers.forward import Activations, BlockActivations, record_activations
 from weightkin.papers.inputs import shared_inputs
 from weightkin.records import Effect, Skipped, Test, left_out
-from weightkin.records.comparison import Null, Trusts
+from weightkin.records.evidence import Null, Trusts
 from weightkin.stats.matching import Matching, match_rows
 from weightkin.stats.published import fisher, match, spearman, spearman_monte_carlo
 

@@ -16,7 +16,7 @@ from weightkin.anatomy.types import Axis, Place
 from weightkin.arrays import Floats, Ints
 from weightkin.evidence.block_pairs import block_name, pair_axes
 from weightkin.records import Effect, Skipped, Test, left_out
-from weightkin.records.comparison import Null
+from weightkin.records.evidence import Null
 from weightkin.stats.matching import unit_rows
 from weightkin.stats.published import (
     InvariantStatistic,

@@ -5,3 +5,7 @@ from weightkin.policy.reading import Policy, read_policy
 from weightkin.policy.verifying import Rechecked, verify_check
 
 __all__ = ["Policy", "Rechecked", "check", "read_policy", "verify_check"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from weightkin.api.arguments import check_path
 from weightkin.errors import UnreadableModel, UsageError
+from weightkin.notebooks import InShort
 from weightkin.policy.licences import CLASSES, plain
 from weightkin.policy.secret import FORM, Secret, read_secret
 from weightkin.records.checking import ALWAYS, RULES, Level, Setting
@@ -25,8 +26,8 @@ BOM = b"\xef\xbb\xbf"
 SETTINGS = get_args(Setting)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Policy(InShort):
     """What is asked of a model. Sources are those of the command line; ``#3`` is a registered one.
 
     ``stated`` are the rules whose level the file gives: none of them is left out silently, as the

@@ -6,11 +6,11 @@ records of 0.1.0.
 """
 
 from weightkin.records.accounting import Effort, Equal
-from weightkin.records.comparison import (
+from weightkin.records.comparison import Comparison
+from weightkin.records.evidence import (
     AxisEvidence,
     BlockRelation,
     Calibration,
-    Comparison,
     Direction,
     Effect,
     ModelRef,
@@ -51,3 +51,7 @@ __all__ = [
     "note",
     "unread",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from weightkin.notebooks import InShort
 from weightkin.records.codes import Reason
 from weightkin.records.notes import Skipped
 
@@ -15,8 +16,8 @@ EqualBasis = Literal["digest", "all", "sample"]
 Effort = Literal["quick", "standard", "thorough"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileBytes:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class FileBytes(InShort):
     """Every byte of one file, in exactly one state; ``codes`` say why bytes are not read, or what.
 
     Of what was not opened, such as a file on a hub or a link, there is a code and no byte.
@@ -38,8 +39,8 @@ class FileBytes:
         return self.is_opened and not self.unread
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ledger:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Ledger(InShort):
     """Where every byte of a model's files went. Parameters count once for each stored tensor."""
 
     files: tuple[FileBytes, ...]
@@ -51,16 +52,16 @@ class Ledger:
         return all(file.is_read for file in self.files)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parameters:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Parameters(InShort):
     """Parameters in one state, and why they are in it."""
 
     n: int
     codes: tuple[Reason, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accounting:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Accounting(InShort):
     """Parameters of the smaller of two models, each in exactly one state.
 
     ``tested`` are on an axis that entered a test, sampled or not; ``compared`` are sampled under
@@ -80,8 +81,8 @@ class Accounting:
         return self.tested.n / max(1, sum(state.n for state in states))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Equal:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Equal(InShort):
     """Parameters of the smaller model that the other one holds unchanged.
 
     ``basis`` says what was looked at: digests of everything, all values, or a sample of them.
@@ -101,8 +102,8 @@ class Equal:
         return own / max(1, self.n_parameters)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Extent:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Extent(InShort):
     """Share of all drawn units that match, less that by chance, with its interval over runs."""
 
     share: float
@@ -111,8 +112,8 @@ class Extent:
     n_runs: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Agreement:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Agreement(InShort):
     """Share of ``n`` units or heads whose own partner is nearest on two views, of two sketches.
 
     ``control`` is the same share where partners are looked for in other blocks alone; ``level`` how
@@ -125,8 +126,8 @@ class Agreement:
     n: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ViewAgreement:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ViewAgreement(InShort):
     """How far two sketches agree on what units and heads do to tokens. It confirms nothing."""
 
     units: Agreement | None = None
@@ -136,8 +137,8 @@ class ViewAgreement:
 Drawn = Literal["seed", "own", "joint", "beacon"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Challenge:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Challenge(InShort):
     """The bytes that drew the sample, who drew them, and what binds them to the models.
 
     They draw units, and the tokens through which units and dimensions of a stream are seen. Of
@@ -151,8 +152,8 @@ class Challenge:
     binding: Literal["full", "partial"] = "full"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FreshRun:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class FreshRun(InShort):
     """A comparison of weights on a sample that was drawn for it; or why there is none.
 
     ``challenge`` drew the sample, bound to the digests of both models; None where that is all there
@@ -166,8 +167,8 @@ class FreshRun:
     why_not: Skipped | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PossibleParent:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class PossibleParent(InShort):
     """One candidate of an edge, with its probability.
 
     A node; or, where ``observed`` is false, ``unobserved`` (made from a relative that is not here)

@@ -6,14 +6,15 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
-from weightkin.notebooks import InNotebooks, InOneLine
+from weightkin.notebooks import InNotebooks, InOneLine, InShort
 from weightkin.records.accounting import Ledger
 from weightkin.records.built import OneOf, built
 from weightkin.records.codes import FindingCode
 from weightkin.records.comparison import Summary
 from weightkin.records.form import from_text, to_text
+from weightkin.records.frames import frame_of
 from weightkin.records.notes import Skipped
 from weightkin.text import counted
 
@@ -40,11 +41,16 @@ RULES: Mapping[str, Setting] = {  # the level of each where a policy says nothin
 }
 ALWAYS = "unverifiable"  # the rule that no policy turns off
 NEED_REGISTRY = ("undeclared-parent", "contradicted-parent", "unverified-parent", "unknown-origin")
+COLUMNS = (
+    "model=model.name", "finding.rule", "finding.level", "finding.state", "finding.code",
+    "ancestor=finding.ancestor.name", "finding.summary.verdict", "finding.summary.log10_pvalue",
+    "finding.sentence", "finding.fingerprint", "model.source",
+)  # fmt: skip
 Rule = Annotated[str, OneOf("rule", RULES)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ancestor:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Ancestor(InShort):
     """The other model of a finding. ``id`` is its number in the registry, 0 if it has none."""
 
     name: str
@@ -54,7 +60,7 @@ class Ancestor:
     licence: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Against(InOneLine):
     """One model that the policy names, and what a comparison with it showed, or could have shown.
 
@@ -75,7 +81,7 @@ class Against(InOneLine):
     limits: tuple[Skipped, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Finding(InOneLine):
     """One rule touched. ``level`` is what the policy makes of it, ``state`` whether it is shown.
 
@@ -94,8 +100,8 @@ class Finding(InOneLine):
     summary: Summary | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Checked(InShort):
     """One model with its findings; ``digest`` is empty if it could not be read."""
 
     name: str
@@ -112,6 +118,13 @@ class Checked:
     findings: tuple[Finding, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     ledger: Ledger | None = None
+
+
+class _Found(NamedTuple):
+    """A row of findings."""
+
+    model: Checked
+    finding: Finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +149,15 @@ class Check(InNotebooks):
     def __repr__(self) -> str:
         found = counted(len(self.findings), "finding")
         return f"<Check {self.outcome}: {found} in {counted(len(self.models), 'model')}>"
+
+    def to_pandas(self) -> Any:
+        """Return the findings as a `pandas.DataFrame`, a row each.
+
+        Columns: ``model``, ``rule``, ``level``, ``state``, ``code``, ``ancestor``, ``verdict``,
+        ``log10_pvalue``, ``sentence``, ``fingerprint``, ``source`` (of the model).
+        """
+        rows = [_Found(model, x) for model in self.models for x in model.findings]
+        return frame_of(rows, COLUMNS)
 
     @property
     def findings(self) -> tuple[Finding, ...]:

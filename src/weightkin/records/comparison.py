@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Literal, TypeVar
 
-from weightkin.notebooks import InNotebooks, InOneLine
+from weightkin.errors import UsageError
+from weightkin.notebooks import InNotebooks, InOneLine, name_of
 from weightkin.records.accounting import (
     Accounting,
     Challenge,
@@ -17,146 +18,40 @@ from weightkin.records.accounting import (
     ViewAgreement,
 )
 from weightkin.records.built import built
-from weightkin.records.codes import TestName
 from weightkin.records.components import ComponentRelation
+from weightkin.records.evidence import (
+    AXIS_COLUMNS,
+    BLOCK_COLUMNS,
+    PART_COLUMNS,
+    TEST_COLUMNS,
+    AxisEvidence,
+    Basis,
+    BlockRelation,
+    Calibration,
+    Direction,
+    Effect,
+    ModelRef,
+    Parent,
+    Part,
+    Test,
+    Verdict,
+)
 from weightkin.records.form import from_text, to_text
+from weightkin.records.frames import frame_of
 from weightkin.records.kinds import Kind, equal_kinds
-from weightkin.records.notes import Clue, Skipped
+from weightkin.records.notes import Skipped
+from weightkin.text import counted
 
 SCHEMA = "weightkin/comparison/2"
 T = TypeVar("T")
 
-Verdict = Literal["dependent", "aligned-only", "no-evidence", "not-testable"]
-Basis = Literal[
-    "exact", "exact-unconfirmed", "calibrated", "equal", "none"
-]  # equal: the values themselves
-Null = Literal["exact", "bound", "monte-carlo", "asymptotic", "calibrated"]
-Trusts = Literal["a", "b", "either"]
-# Whether a second, seeded run of units outside the sample shows the effect too. "whole": the sample
-# is the axis; "sketch": only a sketch is at hand; "": not looked at, the sample shows too little.
-Confirmed = Literal["", "whole", "second-run", "weights", "sketch", "refuted"]
 LawNull = Literal["gap-order-exchangeable"]  # of neighbouring singular values, in the bulk
 WhyAligned = Literal["not-confirmed", "losses-copy", "too-weak"]
-Relation = Literal["kept", "dropped", "inserted", "repeated", "moved"]
-Parent = Literal["a", "b", "undetermined"]
+Rows = Literal["parts", "axes", "tests", "blocks"]
 Looked = Literal["", "sketch", "weights", "imported"]  # imported: on the word of a file
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelRef:
-    """Which model: where it was read, at which revision, and the digest of what was read."""
-
-    source: str
-    digest: str
-    revision: str = ""  # of a hub; empty for local files
-    full_digest: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effect:
-    """How alike matched units are: median cosine, that of their best other match, the ratio.
-
-    ``agreement`` is the share of the units that an independent view of the same block also matches.
-    """
-
-    observed: float
-    chance: float
-    ratio: float
-    agreement: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Test:
-    """One test of one pair of blocks (or of a model-wide axis, where the blocks are empty)."""
-
-    __test__ = False  # a name pytest would collect
-
-    name: TestName
-    axis: str
-    trusts: Trusts
-    block_a: str
-    block_b: str
-    n_units: int
-    statistic: float
-    log10_pvalue: float
-    null: Null
-    effect: Effect | None = None
-    view: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AxisEvidence:
-    """One stage of the ladder: all blocks of one kind of axis, paid for by its weight.
-
-    ``confirmed`` says whether units outside the sample show the effect as well, and
-    ``second_effect`` how alike those are. ``over_arrangement`` is how alike the units drawn are,
-    over what turning and reordering can reach (from 1.15 on that is excluded).
-    """
-
-    axis: str
-    weight: float
-    log10_pvalue: float  # paid for: that of the stage divided by its weight
-    n_blocks: int
-    trusts: Trusts
-    passes: bool
-    effect: Effect | None = None
-    confirmed: Confirmed = ""
-    second_effect: Effect | None = None
-    over_arrangement: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockRelation:
-    """What became of one block."""
-
-    block_a: str
-    block_b: str
-    relation: Relation
-    log10_pvalue: float
-    effect: Effect | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """The verdict of one part (a stack, an embedding), corrected for the number of parts."""
-
-    name: str
-    verdict: Verdict
-    log10_pvalue: float
-    is_embedding: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calibration:
-    """A statistic ranked among controls: pairs of one class and size known to be independent.
-
-    ``margin`` is how far it lies above the largest control, in units of the distance of that one
-    from their median. ``wrong_depth`` is the same statistic between blocks of unequal depth of the
-    two models: a sanity figure, never a null.
-    """
-
-    model_class: str
-    statistic: float
-    wrong_depth: float
-    n_controls: int
-    calibrated_pvalue: float
-    margin: float
-    largest_control: float
-    median_control: float
-    controls: str  # digest of the set of controls used
-    is_above: bool  # whether the rule for `dependent` holds
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Direction:
-    """Which model is the parent, with its own probability."""
-
-    parent: Parent = "undetermined"
-    probability: float = 0.5
-    evidence: tuple[Clue, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Summary(InOneLine):
     """What was found about another model, which is ``a``: the facts of a comparison that are kept.
 
@@ -236,9 +131,41 @@ class Comparison(InNotebooks):
     def __repr__(self) -> str:
         kind = f", {' '.join(self.kind)}" if self.kind else ""
         parent = f", parent {self.direction.parent}" if self.verdict == "dependent" else ""
-        counts = f"{len(self.tests)} tests, {len(self.skipped)} skipped"
+        counts = f"{counted(len(self.tests), 'test')}, {len(self.skipped)} skipped"
         log10_p = f"log10 p {self.log10_pvalue:.1f}"
-        return f"<Comparison {self.verdict} ({self.basis}, {log10_p}){kind}{parent}; {counts}>"
+        names = f"{name_of(self.a.source)} and {name_of(self.b.source)}"
+        found = f"{self.verdict} ({self.basis}, {log10_p}){kind}{parent}"
+        return f"<Comparison of {names}: {found}; {counts}>"
+
+    def to_pandas(self, rows: Rows = "parts") -> Any:
+        """Return a list of the record as a `pandas.DataFrame`, a row for each item.
+
+        Parameters
+        ----------
+        rows : str
+            ``parts``: ``name``, ``verdict``, ``log10_pvalue``, ``is_embedding``.
+            ``axes``: ``axis``, ``passes``, ``log10_pvalue``, ``effect`` (cosine of matched units),
+            ``chance`` (of their best other match), ``ratio``, ``agreement``, ``n_blocks``,
+            ``trusts``, ``confirmed``, ``weight``.
+            ``tests``: ``name``, ``axis``, ``view``, ``block_a``, ``block_b``, ``n_units``,
+            ``statistic``, ``log10_pvalue``, ``null``, ``trusts``, ``effect``, ``chance``,
+            ``ratio``, ``agreement``.
+            ``blocks``: ``block_a``, ``block_b``, ``relation``, ``log10_pvalue``, ``effect``.
+
+        Raises
+        ------
+        UsageError
+            There is no such list, or pandas is not installed.
+        """
+        lists = {
+            "parts": (self.parts, PART_COLUMNS),
+            "axes": (self.axes, AXIS_COLUMNS),
+            "tests": (self.tests, TEST_COLUMNS),
+            "blocks": (self.layers, BLOCK_COLUMNS),
+        }
+        if rows not in lists:
+            raise UsageError(f"rows is {rows!r}, not one of {', '.join(lists)}")
+        return frame_of(*lists[rows])
 
     @property
     def summary(self) -> Summary:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from weightkin.notebooks import InShort
+
 # equal: all sampled values; rounded: equal once both are rounded to one format; changed: alike, and
 # not equal; unrelated: nothing alike; alone: nothing of it is in the other model
 ComponentState = Literal["equal", "rounded", "changed", "unrelated", "alone"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelComponent:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ModelComponent(InShort):
     """One component of a model."""
 
     name: str
@@ -21,8 +23,8 @@ class ModelComponent:
     names_of: str = ""  # of another publisher: the library class whose names they stand for
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeComponent:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class NodeComponent(InShort):
     """One component of a member of a family; the name is empty where the model has no parts."""
 
     name: str
@@ -30,8 +32,8 @@ class NodeComponent:
     n_parameters: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ComponentRelation:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ComponentRelation(InShort):
     """One component of a beside what it is in b; the name is empty where the model has no parts."""
 
     a: str

@@ -6,15 +6,20 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
-from weightkin.notebooks import InOneLine
+from weightkin.notebooks import InNotebooks, short
 from weightkin.records.built import built
 from weightkin.records.form import from_text, to_text
-from weightkin.records.frames import frame_of
+from weightkin.records.frames import frame_of, needed
+from weightkin.records.kinds import Kind
 from weightkin.records.notes import Skipped
 from weightkin.records.registry import Among, Registered, Step
 from weightkin.text import counted
 
 SCHEMA = "weightkin/descendants/2"
+COLUMNS = (
+    "model.id", "model.name", "determined", "probability", "n_steps", "kind", "log10_pvalue",
+    "model.licence", "model.declared_parents", "model.source", "model.digest",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +37,23 @@ class Descendant:
     log10_pvalue: float
     path: tuple[Step, ...]
 
+    @property
+    def n_steps(self) -> int:
+        """How many derivations lie between the two."""
+        return len(self.path)
+
+    @property
+    def kind(self) -> Kind:
+        """How the last of them was made."""
+        return self.path[-1].kind if self.path else "unknown"
+
     def __repr__(self) -> str:
         how = f"{counted(len(self.path), 'step')}, probability {self.probability:.2f}"
-        return f"<Descendant #{self.model.id} {self.model.name!r}: {how}>"
+        return f"<Descendant #{self.model.id} {short(self.model.name)}: {how}>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Descendants(InOneLine):
+class Descendants(InNotebooks):
     """Which registered models descend from one, at any depth, through merges and adapters.
 
     ``descendants`` are reached over edges of determined direction alone, nearest first.
@@ -64,11 +79,35 @@ class Descendants(InOneLine):
     def __repr__(self) -> str:
         counts = f"{counted(len(self.descendants), 'model')}, "
         counts += f"{len(self.may_descend)} more may descend from it"
-        return f"<Descendants of {self.name!r}: {counts}>"
+        return f"<Descendants of {short(self.name)}: {counts}>"
 
     def to_pandas(self) -> Any:
-        """Return the models as a `pandas.DataFrame`, a row each; those that may descend last."""
-        return frame_of((*self.descendants, *self.may_descend))
+        """Return the models as a `pandas.DataFrame`, a row each; those that may descend last.
+
+        Columns: ``id``, ``name``, ``determined``, ``probability``, ``n_steps``, ``kind`` (of the
+        last step), ``log10_pvalue``, ``licence``, ``declared_parents``, ``source``, ``digest``.
+        """
+        return frame_of((*self.descendants, *self.may_descend), COLUMNS)
+
+    def to_networkx(self) -> Any:
+        """Return a `networkx.DiGraph` of all paths: edges from parent to child, with their fields.
+
+        A node has its number in the registry, ``id``, and its ``digest``; ``marked`` is true of the
+        model that was asked about.
+        """
+        networkx = needed("networkx", "to_networkx")
+        graph = networkx.DiGraph()
+        steps = [y for x in (*self.descendants, *self.may_descend) for y in x.path]
+        marked = next((x.path[0].parent for x in self.descendants if x.path), self.name)
+        graph.add_node(marked, id=self.registered.id if self.registered else 0, digest=self.digest)
+        for step in steps:
+            fields = asdict(step)
+            for end in ("parent", "child"):
+                about = {"id": fields.pop(f"{end}_id"), "digest": fields.pop(f"{end}_digest")}
+                graph.add_node(fields[end], **about)
+            graph.add_edge(fields.pop("parent"), fields.pop("child"), **fields)
+        networkx.set_node_attributes(graph, {x: x == marked for x in graph}, "marked")
+        return graph
 
     def to_json(self, indent: int | None = 2) -> str:
         """Return the record as JSON without empty optional fields; refuses NaN and infinity."""

@@ -5,17 +5,24 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
+from weightkin.notebooks import InNotebooks, InShort
 from weightkin.records.built import built
 from weightkin.records.form import from_text
+from weightkin.records.frames import frame_of
 from weightkin.records.notes import Skipped
 from weightkin.text import counted
 
 SCHEMA = "weightkin/estimate/2"
+COLUMNS = (
+    "source", "revision", "n_bytes_model", "n_bytes", "headers", "digest", "tests", "kind",
+    "n_requests",
+)  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Cost(InShort):
     """What one model costs in bytes. Ranges that serve two purposes count for the first."""
 
     source: str
@@ -34,7 +41,7 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class Estimate(InNotebooks):
     """What `show`, `compare`, `sketch` or `tree` would read."""
 
     models: tuple[Cost, ...]
@@ -44,6 +51,14 @@ class Estimate:
     def __repr__(self) -> str:
         n_bytes = sum(model.n_bytes for model in self.models)
         return f"<Estimate {n_bytes:,} bytes of {counted(len(self.models), 'model')}>"
+
+    def to_pandas(self) -> Any:
+        """Return the models as a `pandas.DataFrame`, a row each, with what is read of it in bytes.
+
+        Columns: ``source``, ``revision``, ``n_bytes_model``, ``n_bytes`` (of all that is read),
+        ``headers``, ``digest``, ``tests``, ``kind``, ``n_requests``.
+        """
+        return frame_of(self.models, COLUMNS)
 
     @property
     def incomplete(self) -> bool:

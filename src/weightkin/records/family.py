@@ -9,7 +9,7 @@ from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Literal, get_args
 
-from weightkin.notebooks import InNotebooks
+from weightkin.notebooks import InNotebooks, InShort, short
 from weightkin.records.accounting import PossibleParent
 from weightkin.records.built import built
 from weightkin.records.components import NodeComponent
@@ -24,11 +24,15 @@ SCHEMA = "weightkin/family/2"
 Unit = Literal["", "log-odds", "log distance", "distance"]
 Determined = Literal["determined", "undetermined"]
 NOT_HERE = ("unobserved", "root")  # candidates that are no nodes: a model elsewhere, none
+EDGE_COLUMNS = (
+    "parent", "child", "kind", "direction", "parent_probability", "direction_probability",
+    "log10_pvalue", "distance", "support", "weight", "runner_up=runner_up.parent", "kind_details",
+)  # fmt: skip
 CLAIMED = 0.8  # probability of a parent from which an edge is determined
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FamilyNode:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class FamilyNode(InShort):
     """One model; ``observed`` is false for an ancestor that was inferred, which has no name.
 
     ``id`` is the name of the model's folder or file, made unique; ``duplicates`` are the sources
@@ -46,8 +50,8 @@ class FamilyNode:
     components: tuple[NodeComponent, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunnerUp:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class RunnerUp(InShort):
     """The parent that would have been next, and by how much it is behind (0.0: as good).
 
     ``unit`` is what ``behind`` counts: ``log-odds`` (natural logarithm of the ratio of the two
@@ -89,7 +93,7 @@ class FamilyEdge:
 
     def __repr__(self) -> str:
         how = f"{self.kind}, {self.direction} ({self.probability:.2f})"
-        return f"<FamilyEdge {self.parent!r} -> {self.child!r}: {how}>"
+        return f"<FamilyEdge {short(self.parent)} -> {short(self.child)}: {how}>"
 
     @property
     def probability(self) -> float:
@@ -163,8 +167,13 @@ class FamilyGraph(InNotebooks):
         return tuple(sorted(into, key=lambda edge: -abs(edge.weight)))
 
     def to_pandas(self) -> Any:
-        """Return the edges as a `pandas.DataFrame`, a row each."""
-        return frame_of(self.edges)
+        """Return the edges as a `pandas.DataFrame`, a row each.
+
+        Columns: ``parent``, ``child``, ``kind``, ``direction``, ``parent_probability``,
+        ``direction_probability``, ``log10_pvalue``, ``distance``, ``support``, ``weight``,
+        ``runner_up`` (the next candidate), ``kind_details`` (a dict).
+        """
+        return frame_of(self.edges, EDGE_COLUMNS)
 
     def to_networkx(self) -> Any:
         """Return a `networkx.DiGraph` with edges from parent to child, and all their fields."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from importlib import import_module
 from typing import Any
 
@@ -26,7 +25,30 @@ def needed(package: str, method: str) -> Any:
         raise UsageError(f"{method} needs {package}: pip install {package}") from None
 
 
-def frame_of(rows: Sequence[Any]) -> Any:
-    """Values of one dataclass as a table; fields of the values they hold are named with a dot."""
+def frame_of(rows: Sequence[Any], columns: Sequence[str]) -> Any:
+    """Values as a table with these columns, which are there without a row too.
+
+    Parameters
+    ----------
+    rows : sequence of object
+        One value for each row.
+    columns : sequence of str
+        Where the value of a column is found, ``summary.effect.observed``, after its name and ``=``
+        where that is not the last word. Behind a value that is None there is None.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Several texts in one cell are joined with commas.
+    """
     pandas = needed("pandas", "to_pandas")
-    return pandas.json_normalize([asdict(row) for row in rows], max_level=1)
+    named = [x.rpartition("=") for x in columns]
+    names = [name or path.rpartition(".")[2] for name, _, path in named]
+    cells = [[_cell(row, path.split(".")) for _, _, path in named] for row in rows]
+    return pandas.DataFrame(cells, columns=names)
+
+
+def _cell(value: Any, path: Sequence[str]) -> Any:
+    for word in path:
+        value = None if value is None else getattr(value, word)
+    return ", ".join(value) if isinstance(value, tuple) else value

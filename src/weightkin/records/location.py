@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Literal
 
-from weightkin.notebooks import InNotebooks
+from weightkin.notebooks import InNotebooks, InShort, name_of
 from weightkin.records.built import built
-from weightkin.records.comparison import BlockRelation, Effect, ModelRef, Trusts
+from weightkin.records.evidence import BLOCK_COLUMNS, BlockRelation, Effect, ModelRef, Trusts
 from weightkin.records.form import from_text, to_text
+from weightkin.records.frames import frame_of
 from weightkin.records.notes import Skipped
 
 SCHEMA = "weightkin/location/2"
@@ -21,8 +22,8 @@ SCHEMA = "weightkin/location/2"
 Likeness = Literal["equal", "close", "other"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Matrix:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Matrix(InShort):
     """Evidence of all block pairs of one stack on one kind of axis.
 
     ``log10_pvalues[i][j]`` is corrected; 0.0 also where the pair could not be tested. When
@@ -38,16 +39,16 @@ class Matrix:
     log10_pvalues: tuple[tuple[float, ...], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scale:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Scale(InShort):
     """Norms of B's units over those of A's: median, and interquartile range over the median."""
 
     median: float
     spread: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitMap:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class UnitMap(InShort):
     """Which units of one block of A are which units of a matched block of B."""
 
     axis: str  # "units" or "vo"
@@ -68,8 +69,8 @@ class UnitMap:
     effect: Effect | None  # likeness at the matched units, that of their best other match
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResidualMap:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ResidualMap(InShort):
     """Which dimensions of the residual width B kept; ``kept_a[k]`` of A is ``kept_b[k]`` of B."""
 
     stack: str
@@ -85,8 +86,8 @@ class ResidualMap:
     effect: Effect | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TensorRelation:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class TensorRelation(InShort):
     """Two tensors on the sampled values: share of equal values, and cosine less their means."""
 
     name_a: str
@@ -135,12 +136,21 @@ class Location(InNotebooks):
         maps = f"{len(self.unit_maps)} unit maps, {len(self.residual)} residual maps"
         n_found = len({x.name_b for x in self.tensors if x.relation in ("equal", "close")})
         counts = f"{n_found} of {self.n_tensors_b} tensors found, {len(self.skipped)} skipped"
-        return f"<Location: {len(self.matched)} pairs of blocks, {maps}; {counts}>"
+        names = f"{name_of(self.a.source)} and {name_of(self.b.source)}"
+        return f"<Location of {names}: {len(self.matched)} pairs of blocks, {maps}; {counts}>"
 
     @property
     def matched(self) -> tuple[BlockRelation, ...]:
         """Pairs of blocks that belong together."""
         return tuple(x for x in self.layers if x.block_a and x.block_b)
+
+    def to_pandas(self) -> Any:
+        """Return what became of each block as a `pandas.DataFrame`, a row each.
+
+        Columns: ``block_a``, ``block_b``, ``relation``, ``log10_pvalue`` (corrected), ``effect``
+        (cosine of matched units).
+        """
+        return frame_of(self.layers, BLOCK_COLUMNS)
 
     @property
     def residual_is_found(self) -> bool:

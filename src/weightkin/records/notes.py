@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from weightkin.notebooks import InOneLine
+from weightkin.notebooks import InOneLine, InShort
 from weightkin.records.codes import EvidenceCode, FindingCode, NoteCode, Reason, TestGroup
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Skipped(InOneLine):
     """Something that was not tested or read, and why: a reason with its numbers and names.
 
@@ -57,7 +57,7 @@ def unread(what: str, error: object) -> Skipped:
     return left_out(what, "unread", error=str(error))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Clue(InOneLine):
     """One piece of evidence of a kind, a parent or a direction, with its numbers and names.
 
@@ -74,8 +74,8 @@ def clue(code: str, /, **data: Any) -> Clue:
     return Clue(code=code, data=data)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Because:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Because(InShort):
     """Why a rule was touched, without the model that it was touched by."""
 
     code: FindingCode
@@ -87,7 +87,7 @@ def because(code: str, /, **data: Any) -> Because:
     return Because(code=code, data=data)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Note(InOneLine):
     """What else a registry knows of a model."""
 

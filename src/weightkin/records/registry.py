@@ -6,20 +6,29 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Literal
 
-from weightkin.notebooks import InNotebooks, InOneLine
+from weightkin.notebooks import InNotebooks, InOneLine, InShort, short
 from weightkin.records.built import built
 from weightkin.records.codes import DeclaredCode
-from weightkin.records.comparison import Basis, Effect, Looked, Summary, Verdict
+from weightkin.records.comparison import Looked, Summary
+from weightkin.records.evidence import Basis, Effect, Verdict
 from weightkin.records.form import from_text, to_text
 from weightkin.records.frames import frame_of
 from weightkin.records.kinds import Kind
 from weightkin.records.notes import Clue, Note, Skipped
 from weightkin.text import counted
 
-ADDING_SCHEMA = "weightkin/adding/2"
-LISTING_SCHEMA = "weightkin/listing/2"
 SEARCH_SCHEMA = "weightkin/search/2"
 TRACE_SCHEMA = "weightkin/trace/2"
+
+RELATIVE_COLUMNS = (
+    "model.id", "model.name", "relation", "steps", "verdict", "basis", "log10_pvalue", "kind",
+    "effect=summary.effect.observed", "summary.tested_share", "looked_at", "cosine",
+    "model.licence", "model.declared_parents", "model.source", "model.digest",
+)  # fmt: skip
+STEP_COLUMNS = (
+    "parent", "child", "kind", "direction", "parent_probability", "direction_probability",
+    "log10_pvalue", "support", "weight", "parent_id", "child_id", "parent_digest", "child_digest",
+)  # fmt: skip
 
 Among = Literal["", "registry", "nearest"]
 State = Literal["confirmed", "contradicted", "undeclared", "unverifiable"]
@@ -29,8 +38,8 @@ Relation = Literal[  # of one model to another, over edges of determined directi
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Registered:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Registered(InShort):
     """One model of a registry: what it was called, what it held, what it said, and since when."""
 
     id: int
@@ -45,38 +54,6 @@ class Registered:
     imported: str = ""  # UTC, ISO 8601; empty: registered here
     claimed: bool = False  # the digest is what a sketch says of itself: nobody here computed it
     notes: tuple[Note, ...] = ()  # same contents as another, or another under this name
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adding:
-    """What one call of `add` (or `import`) did."""
-
-    job: int
-    added: tuple[Registered, ...]
-    known: tuple[Registered, ...]  # were there already, unchanged
-    skipped: tuple[Skipped, ...] = ()
-    n_waiting: int = 0  # of those skipped, what another try may read: offline, or a server lost
-    n_lost: int = 0  # of those skipped, what no worker finished: killed, or failed by a bug
-    seconds: float = 0.0
-    version: str = ""
-
-    def __repr__(self) -> str:
-        counts = f"{len(self.added)} added, {len(self.known)} known, {len(self.skipped)} skipped"
-        return f"<Adding {counts}>"
-
-    @property
-    def incomplete(self) -> bool:
-        """Whether a model could not be read."""
-        return bool(self.skipped)
-
-    def to_json(self, indent: int | None = 2) -> str:
-        """Return the record as JSON."""
-        return to_text(ADDING_SCHEMA, asdict(self), indent)
-
-    @classmethod
-    def from_json(cls, text: str, where: str = "record") -> Adding:
-        """Read a record back; one line says what is wrong with a text that is none."""
-        return from_text(text, where, ADDING_SCHEMA, partial(built, Adding))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +104,7 @@ class Relative(InOneLine):
 
     def __repr__(self) -> str:
         verdict = f"{self.verdict} ({self.basis}, log10 p {self.log10_pvalue:.1f})"
-        return f"<Relative #{self.model.id} {self.model.name!r}: {verdict}>"
+        return f"<Relative #{self.model.id} {short(self.model.name)}: {verdict}>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +128,7 @@ class Step:
 
     def __repr__(self) -> str:
         how = f"{self.kind}, {self.direction} ({self.probability:.2f})"
-        return f"<Step {self.parent!r} -> {self.child!r}: {how}>"
+        return f"<Step {short(self.parent)} -> {short(self.child)}: {how}>"
 
     @property
     def probability(self) -> float:
@@ -160,7 +137,7 @@ class Step:
         return self.direction_probability if known is None else known
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class DeclaredParent(InOneLine):
     """A parent that a model declares, or does not, and what its weights say.
 
@@ -211,11 +188,17 @@ class Search(InNotebooks):
     def __repr__(self) -> str:
         found = f"{counted(len(self.relatives), 'relative')} among {self.n_compared} compared"
         counts = f"{counted(len(self.parents), 'parent')}, children: {len(self.children)}"
-        return f"<Search of {self.name!r}: {found}, {counts}; {len(self.skipped)} skipped>"
+        return f"<Search of {short(self.name)}: {found}, {counts}; {len(self.skipped)} skipped>"
 
     def to_pandas(self) -> Any:
-        """Return the relatives as a `pandas.DataFrame`, a row each; the model's fields first."""
-        return frame_of(self.relatives)
+        """Return the relatives as a `pandas.DataFrame`, a row each, nearest first.
+
+        Columns: ``id``, ``name``, ``relation``, ``steps``, ``verdict``, ``basis``,
+        ``log10_pvalue``, ``kind``, ``effect`` (cosine of matched units), ``tested_share``,
+        ``looked_at``, ``cosine`` (of search vectors), ``licence``, ``declared_parents``,
+        ``source``, ``digest``.
+        """
+        return frame_of(self.relatives, RELATIVE_COLUMNS)
 
     @property
     def untested(self) -> tuple[Relative, ...]:
@@ -252,12 +235,21 @@ class Trace(InNotebooks):
 
     def __repr__(self) -> str:
         counts = f"steps to its root: {len(self.path)}, declared parents: {len(self.declared)}"
-        return f"<Trace of {self.search.name!r}: {counts}>"
+        return f"<Trace of {short(self.search.name)}: {counts}>"
 
     @property
     def path(self) -> tuple[Step, ...]:
         """Edges from the model up to its root."""
         return self.search.path
+
+    def to_pandas(self) -> Any:
+        """Return the path as a `pandas.DataFrame`, a row for each step, from the model upwards.
+
+        Columns: ``parent``, ``child``, ``kind``, ``direction``, ``parent_probability``,
+        ``direction_probability``, ``log10_pvalue``, ``support``, ``weight``, ``parent_id``,
+        ``child_id`` (in the registry; 0: not there), ``parent_digest``, ``child_digest``.
+        """
+        return frame_of(self.path, STEP_COLUMNS)
 
     def to_json(self, indent: int | None = 2) -> str:
         """Return the record as JSON without empty optional fields; refuses NaN and infinity."""
@@ -267,34 +259,3 @@ class Trace(InNotebooks):
     def from_json(cls, text: str, where: str = "record") -> Trace:
         """Read a record back; one line says what is wrong with a text that is none."""
         return from_text(text, where, TRACE_SCHEMA, partial(built, Trace))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Described:
-    """What a registered model is, for a list; empty where its sketch cannot be read."""
-
-    id: int
-    architecture: str = ""  # class of its config, or the family that its blocks are like
-    n_parameters: int = 0
-    dtype: str = ""  # of most parameters
-    family: str = ""  # first model registered of it, in the family graph that was found last
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
-    """Registered models, all or those that were asked for."""
-
-    models: tuple[Registered, ...]
-    described: tuple[Described, ...] = ()  # the same, in the same order
-
-    def __repr__(self) -> str:
-        return f"<Listing of {counted(len(self.models), 'model')}>"
-
-    def to_json(self, indent: int | None = 2) -> str:
-        """Return the record as JSON."""
-        return to_text(LISTING_SCHEMA, asdict(self), indent)
-
-    @classmethod
-    def from_json(cls, text: str, where: str = "record") -> Listing:
-        """Read a record back; one line says what is wrong with a text that is none."""
-        return from_text(text, where, LISTING_SCHEMA, partial(built, Listing))

@@ -5,16 +5,23 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
+from weightkin.notebooks import InNotebooks, InShort
 from weightkin.records.built import built
 from weightkin.records.form import from_text
+from weightkin.records.frames import frame_of
 from weightkin.records.notes import Skipped
 
 SCHEMA = "weightkin/sketching/2"
+COLUMNS = (
+    "name", "file", "size", "n_bytes_model", "bytes_read", "n_parameters", "incomplete", "digest",
+    "full_digest", "source",
+)  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SketchFile:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class SketchFile(InShort):
     """One sketch that was written."""
 
     source: str
@@ -32,7 +39,7 @@ class SketchFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sketching:
+class Sketching(InNotebooks):
     """All that one call of `sketch` did."""
 
     sketches: tuple[SketchFile, ...]
@@ -41,6 +48,14 @@ class Sketching:
 
     def __repr__(self) -> str:
         return f"<Sketching {len(self.sketches)} written, {len(self.skipped)} skipped>"
+
+    def to_pandas(self) -> Any:
+        """Return the files as a `pandas.DataFrame`, a row each.
+
+        Columns: ``name``, ``file``, ``size`` (bytes of the file), ``n_bytes_model``,
+        ``bytes_read``, ``n_parameters``, ``incomplete``, ``digest``, ``full_digest``, ``source``.
+        """
+        return frame_of(self.sketches, COLUMNS)
 
     @property
     def incomplete(self) -> bool:

@@ -22,3 +22,7 @@ def __getattr__(name: str) -> Any:
     from weightkin.registry.registry import Registry
 
     return Registry
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -20,7 +20,8 @@ from weightkin.errors import OutOfReach, UnreadableModel, WeightkinError
 from weightkin.formats.source import full_name
 from weightkin.processes import Lost
 from weightkin.records import Skipped, left_out, unread
-from weightkin.records.registry import Adding, Registered
+from weightkin.records.listing import Adding
+from weightkin.records.registry import Registered
 from weightkin.registry.claims import is_text
 from weightkin.registry.entries import keep, now, settle
 from weightkin.registry.prepared import Prepared, prepare

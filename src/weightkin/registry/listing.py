@@ -10,10 +10,12 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from weightkin.errors import UnreadableModel
 from weightkin.formats.safetensors_file import read_safetensors
-from weightkin.records.registry import Described, Listing
+from weightkin.records.listing import Described, Listing
+from weightkin.records.registry import Registered
 from weightkin.registry.noted import SLOT, with_notes
 from weightkin.registry.schema import place_of
 from weightkin.registry.sealing import Altered, checked_name, seal
@@ -43,7 +45,7 @@ def listing(path: Path) -> Listing:
         There is no registry, or it is damaged.
     """
     with opened(path, to_write=False) as connection:
-        rows = connection.execute(f"SELECT {COLUMNS} FROM models ORDER BY id").fetchall()  # noqa: S608
+        rows = _rows(connection)
         models = tuple(with_notes(connection, row) for row in rows)
         names = {x.id: x.name for x in models}
         families = {k: names.get(first, "") for k, first in _families(connection)}
@@ -54,6 +56,16 @@ def listing(path: Path) -> Listing:
         for model, slot in zip(models, slots, strict=True)
     )
     return Listing(models=models, described=described)
+
+
+def registered(path: Path) -> tuple[Registered, ...]:
+    """All registered models, in the order they were added."""
+    with opened(path, to_write=False) as connection:
+        return tuple(with_notes(connection, row) for row in _rows(connection))
+
+
+def _rows(connection: sqlite3.Connection) -> list[Any]:
+    return connection.execute(f"SELECT {COLUMNS} FROM models ORDER BY id").fetchall()  # noqa: S608
 
 
 def _columns(path: Path, connection: sqlite3.Connection, slot: int) -> Described:

@@ -24,13 +24,15 @@ from weightkin.formats.write_guard import refuse_inside
 from weightkin.records import Skipped
 from weightkin.records.descendants import Descendants
 from weightkin.records.family import FamilyGraph
-from weightkin.records.registry import Adding, Registered, Search, Trace
+from weightkin.records.listing import Adding, Listing
+from weightkin.records.registry import Registered, Search, Trace
 from weightkin.registry import (
     adding,
     declarations,
     entries,
     family,
     kept_graph,
+    listing,
     queries,
     rechecking,
     tracing,
@@ -39,11 +41,9 @@ from weightkin.registry import (
 )
 from weightkin.registry.fitting import fitting
 from weightkin.registry.known import KnownFamilies
-from weightkin.registry.noted import with_notes
 from weightkin.registry.prepared import Prepared
 from weightkin.registry.proposing import Request
 from weightkin.registry.store import (
-    COLUMNS,
     default_file,
     no_registry,
     opened,
@@ -226,11 +226,7 @@ class Registry:
         return what
 
     def family(
-        self,
-        *,
-        alpha: float = ALPHA,
-        seed: int = 0,
-        progress: Progress | None = None,
+        self, *, alpha: float = ALPHA, seed: int = 0, progress: Progress | None = None
     ) -> FamilyGraph:
         """The family graph of all registered models; each node has its numbers in the registry.
 
@@ -258,9 +254,11 @@ class Registry:
 
     def list(self) -> tuple[Registered, ...]:
         """All registered models, in the order they were added."""
-        with opened(self.path, to_write=False) as connection:
-            rows = connection.execute(f"SELECT {COLUMNS} FROM models ORDER BY id")  # noqa: S608
-            return tuple(with_notes(connection, row) for row in rows.fetchall())
+        return listing.registered(self.path)
+
+    def listing(self) -> Listing:
+        """All registered models with what each is, as ``weightkin list`` prints them."""
+        return listing.listing(self.path)
 
     def remove(self, name: str) -> tuple[Registered, ...]:
         """Remove every model with this name, number (``#3``) or source."""

@@ -32,7 +32,8 @@ from weightkin.formats.declared import Declared
 from weightkin.formats.write_guard import refuse_inside
 from weightkin.records import Skipped, unread
 from weightkin.records.built import parsed
-from weightkin.records.registry import Adding, Registered
+from weightkin.records.listing import Adding
+from weightkin.records.registry import Registered
 from weightkin.registry import evidence
 from weightkin.registry.blocks import INVARIANT
 from weightkin.registry.claims import check_name, check_texts, is_claimed, is_text

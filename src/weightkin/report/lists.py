@@ -7,8 +7,10 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from weightkin.records.estimating import Estimate
-from weightkin.records.registry import Adding, Described, Listing, Registered
+from weightkin.records.listing import Adding, Described, Listing
+from weightkin.records.registry import Registered
 from weightkin.records.sketching import Sketching
+from weightkin.report.sentences import one_line
 from weightkin.report.table import table
 from weightkin.report.terminal import file_size, printable
 from weightkin.report.width import WIDE
@@ -22,9 +24,7 @@ def adding_lines(record: Adding) -> list[str]:
     """One line for each model, and one for all."""
     lines = [f"added   {_model(m)}" for m in record.added]
     lines += [f"known   {_model(m)}" for m in record.known]
-    said = f"{len(record.added)} added, {len(record.known)} already registered"
-    said += f", {len(record.skipped)} could not be read" if record.skipped else ""
-    return [*lines, f"{said}, in {record.seconds:.1f} s"]
+    return [*lines, f"{one_line(record)}, in {record.seconds:.1f} s"]
 
 
 def listing_lines(record: Listing, *, is_full: bool = False, width: int = WIDE) -> list[str]:

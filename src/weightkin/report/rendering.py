@@ -14,8 +14,9 @@ from weightkin.records.descendants import Descendants
 from weightkin.records.estimating import Estimate
 from weightkin.records.family import FamilyGraph
 from weightkin.records.form import data_of, schema_of
+from weightkin.records.listing import Adding, Listing
 from weightkin.records.location import Location
-from weightkin.records.registry import Adding, Listing, Search, Trace
+from weightkin.records.registry import Search, Trace
 from weightkin.records.sketching import Sketching
 from weightkin.report import graph_formats
 from weightkin.report.checking import check_lines

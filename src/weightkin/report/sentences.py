@@ -9,11 +9,14 @@ from weightkin.records import Clue, Comparison, Note, Skipped
 from weightkin.records.checking import Against, Check, Finding
 from weightkin.records.comparison import Summary
 from weightkin.records.descendants import Descendants
+from weightkin.records.estimating import Estimate
 from weightkin.records.family import FamilyGraph
 from weightkin.records.form import pvalue_words
 from weightkin.records.kinds import equal_kinds
+from weightkin.records.listing import Adding, Listing
 from weightkin.records.location import Location
-from weightkin.records.registry import DeclaredParent, Relative, Search
+from weightkin.records.registry import DeclaredParent, Relative, Search, Trace
+from weightkin.records.sketching import Sketching
 from weightkin.report.clues import declared_words, evidence_line
 from weightkin.report.components import components_words
 from weightkin.report.findings import finding_line, note_line
@@ -230,3 +233,33 @@ def _(record: Check) -> str:
     parts += [counted(n_warnings, "warning")] if n_warnings else []
     found = ", ".join(parts) or "no findings"
     return f"{OUTCOMES[record.outcome]}: {found} ({counted(len(record.models), 'model')})"
+
+
+@one_line.register
+def _(record: Trace) -> str:
+    return one_line(record.search)
+
+
+@one_line.register
+def _(record: Adding) -> str:
+    said = f"{len(record.added)} added, {len(record.known)} already registered"
+    return f"{said}, {len(record.skipped)} could not be read" if record.skipped else said
+
+
+@one_line.register
+def _(record: Listing) -> str:
+    n_families = len({x.family for x in record.described if x.family})
+    n = counted(len(record.models), "model")
+    return f"{n}: {counted(n_families, 'family')}" if n_families else n
+
+
+@one_line.register
+def _(record: Sketching) -> str:
+    said = f"{counted(len(record.sketches), 'file')} written"
+    return f"{said}, {len(record.skipped)} could not be made" if record.skipped else said
+
+
+@one_line.register
+def _(record: Estimate) -> str:
+    n_bytes = sum(x.n_bytes for x in record.models)
+    return f"about {n_bytes:,} bytes of {counted(len(record.models), 'model')} would be read"
