@@ -84,7 +84,7 @@ class AxisEvidence(InShort):
 
     ``confirmed`` says whether units outside the sample show the effect as well, and
     ``second_effect`` how alike those are. ``over_arrangement`` is how alike the units drawn are,
-    over what turning and reordering can reach (from 1.15 on that is excluded).
+    over what turning and reordering can reach (from 1 on that is excluded).
     """
 
     axis: str
