@@ -171,10 +171,39 @@ def test_all_edges_stand_in_the_table_with_other_candidates():
         "base-b, worse by 0.31",
         "undetermined (0.60)",
         "0.97",
-        "−431.2",
+        "p <= 1e-431",
         "merged, weight 0.60",
     ):
         assert words in text
+
+
+def claims(text):
+    """Each edge of a page: whether it says that the child was made from the parent, and its facts.
+
+    The panel says so of a line with an arrow head on which the two are shown to be related.
+    """
+    drawn = json.loads(re.search(r'class="graph-data">(.*?)</script>', text)[1])
+    return [
+        (x["style"] != "undetermined" and x["proven"], dict(x["facts"])) for x in drawn["edges"]
+    ]
+
+
+def test_an_edge_is_not_called_made_from_above_a_p_value_that_shows_nothing():
+    nodes = [FamilyNode(id=x, name=x) for x in ("a", "tuned", "cast", "shown", "open")]
+    edges = [
+        FamilyEdge(parent="a", child="tuned", kind="fine-tuned", direction="determined"),
+        FamilyEdge(parent="a", child="cast", kind="cast", direction="determined"),
+        FamilyEdge(parent="a", child="shown", direction="determined", log10_pvalue=-9.0),
+        FamilyEdge(parent="a", child="open", direction="undetermined"),
+    ]
+    text = page(families.graph(nodes, edges))
+    found = [(is_said, facts["Related"]) for is_said, facts in claims(text)]
+    assert found == [(False, "no exact test"), (True, "equal values"), (True, "p <= 1e-9"),
+                     (False, "no exact test")]  # fmt: skip
+    assert "p = 1.00" not in text
+    step = records.search().path[0]
+    unproven = replace(records.search(), path=(replace(step, log10_pvalue=0.0),))
+    assert "p = 1.00" not in page(records.trace().__class__(search=unproven))
 
 
 def test_parents_have_their_probability_and_the_other_candidates():

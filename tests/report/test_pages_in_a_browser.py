@@ -1,12 +1,15 @@
 """Claim: pages of real records open without errors, requests or sideways scrolling."""
 
 from pathlib import Path
+from urllib.parse import unquote, urlparse
 
 import pytest
 
 from tests import families
+from tests.report.test_html import claims
 from weightkin import compare, family_graph, locate
 from weightkin.report.html import page
+from weightkin.report.nodes import NO_PROOF
 
 MODELS = Path(__file__).parents[2] / "zoo" / "models"
 PHONE = {"width": 390, "height": 844}
@@ -70,6 +73,14 @@ def test_the_button_changes_the_theme_and_the_skip_link_comes_first(visit):
     with tab.expect_download() as saved:
         tab.locator(".save").first.click()
     assert '"schema": "weightkin/comparison/2"' in saved.value.path().read_text()
+
+
+def test_no_edge_of_a_real_tree_claims_more_than_its_evidence(pages):
+    text = Path(unquote(urlparse(pages["tree"]).path)).read_text(encoding="utf-8")
+    assert len(claims(text)) == 2
+    for is_said, facts in claims(text):
+        assert is_said <= (facts["Related"] not in NO_PROOF)
+        assert "p = 1.00" not in facts.values()
 
 
 def test_the_family_graph_is_drawn_read_and_filtered(visit):

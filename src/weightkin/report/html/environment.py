@@ -27,7 +27,7 @@ from weightkin.report.components import STATE_WORDS, component_name, shared_comp
 from weightkin.report.derived import detail_words, identical_words, value_words
 from weightkin.report.descendants import path_words
 from weightkin.report.draws import drawn_by, extent_words
-from weightkin.report.nodes import kind_words
+from weightkin.report.nodes import kind_words, related_words
 from weightkin.report.parent_words import parent_words, rival_words
 from weightkin.report.registry import looked_words, numbered, relation_words
 from weightkin.report.terminal import AXIS_WORDS, PART_WORDS, command_text, file_size, printable
@@ -79,6 +79,7 @@ def environment(*, is_served: bool = False) -> jinja2.Environment:
         "verdict": lambda verdict: PART_WORDS.get(verdict, verdict),
         "kinds": kind_words,
         "looked": looked_words,
+        "related": related_words,
         "relation": relation_words,
         "path": path_words,
         "equal_kinds": equal_kinds,
