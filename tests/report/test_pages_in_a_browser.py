@@ -1,5 +1,6 @@
 """Claim: pages of real records open without errors, requests or sideways scrolling."""
 
+import re
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -8,6 +9,7 @@ import pytest
 from tests import families
 from tests.report.test_html import claims
 from weightkin import compare, family_graph, locate
+from weightkin.report.facts import facts_of
 from weightkin.report.html import page
 from weightkin.report.nodes import NO_PROOF
 
@@ -28,7 +30,9 @@ def pages(tmp_path_factory):
     }
     records["drawn"] = families.small()
     for name, record in records.items():
-        (folder / f"{name}.html").write_text(page(record), encoding="utf-8")
+        ends = (record.a, record.b) if name in ("compare", "locate") else ()
+        text = page(record, facts=tuple(map(facts_of, ends)) or (None, None))
+        (folder / f"{name}.html").write_text(text, encoding="utf-8")
     return {name: (folder / f"{name}.html").as_uri() for name in records}
 
 
@@ -62,6 +66,16 @@ def test_pages_fit_a_phone_and_a_desk_in_light_and_dark(visit, name):
         assert tab.evaluate("document.documentElement.scrollWidth") <= size["width"]
         grounds.add(tab.evaluate("getComputedStyle(document.body).backgroundColor"))
     assert grounds == {"rgb(255, 255, 255)", "rgb(20, 23, 27)"}
+
+
+def test_cards_finding_and_picture_are_on_the_first_screen_and_all_on_few_pages(visit):
+    tab = visit("compare")
+    for what in ("h1", ".card >> nth=0", ".card >> nth=1", "header figure svg"):
+        box = tab.locator(what).first.bounding_box()
+        assert box["y"] + box["height"] <= DESK["height"], what
+    assert "ViTForImageClassification" in tab.locator(".card").first.inner_text()
+    pages = re.findall(rb"/Type\s*/Page\b", tab.pdf(prefer_css_page_size=True))
+    assert len(pages) <= 4
 
 
 def test_the_button_changes_the_theme_and_the_skip_link_comes_first(visit):
