@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.report import records
 from weightkin.cli.main import main
 
 MODELS = Path(__file__).parents[2] / "zoo" / "models"
@@ -74,6 +75,24 @@ def test_title_reference_and_author_are_printed_on_the_report_alone(run, tmp_pat
     code, out, err = run(*pair, "--title", "Exhibit 4")
     assert (code, out) == (4, "")
     assert "give --html FILE too" in err
+
+
+def test_pictures_come_beside_what_is_printed(run, tmp_path, monkeypatch):
+    svg, png, saved = (tmp_path / x for x in ("a.svg", "a.png", "a.json"))
+    code, out, err = run("compare", A, B, "--effort", "quick", "--svg", svg, "--png", png, "--json")
+    assert (code, err) == (0, f"weightkin: wrote {svg}\nweightkin: wrote {png}\n")
+    saved.write_text(out)
+    assert "These two models share weights" in svg.read_text()
+    assert png.read_bytes().startswith(b"\x89PNG")
+    before = svg.read_bytes()
+    assert run("render", saved, "--svg", svg)[0] == 0
+    assert svg.read_bytes() == before
+    assert "the name must end in .svg" in run("render", saved, "--svg", png)[2]
+    checked = tmp_path / "check.json"
+    checked.write_text(records.check().to_json())
+    assert "has no picture" in run("render", checked, "--svg", svg)[2]
+    monkeypatch.setattr("weightkin.cli.reports.find_spec", lambda name: None)
+    assert "pip install 'weightkin[png]', or use --svg" in run("render", saved, "--png", png)[2]
 
 
 def test_a_check_writes_a_page_with_each_finding(run, tmp_path):

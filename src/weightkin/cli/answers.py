@@ -23,7 +23,7 @@ from typing import Annotated, Any
 
 import typer
 
-from weightkin.cli.reports import OPTIONS, Reports
+from weightkin.cli.reports import BY_PARAMETER, Reports
 from weightkin.errors import UsageError, unwritable
 
 NARROWEST = 40  # columns
@@ -93,11 +93,12 @@ class Answer:
 def shared(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command ``--output``, ``-q``, ``-v``, ``--color`` in place of its ``answer``.
 
-    One that takes ``reports`` has the options that write reports too.
+    One that takes ``reports``, or a ``page`` alone, has the options that write them too.
     """
     signature = inspect.signature(command, eval_str=True)
-    own = [p for p in signature.parameters.values() if p.name not in ("answer", "reports")]
-    written = OPTIONS if "reports" in signature.parameters else ()
+    own = [p for p in signature.parameters.values() if p.name not in ("answer", *BY_PARAMETER)]
+    takes = next((x for x in BY_PARAMETER if x in signature.parameters), "")
+    written = BY_PARAMETER.get(takes, ())
     more = (
         *written,
         ("output", Output, None),
@@ -119,7 +120,7 @@ def shared(command: Callable[..., None]) -> Callable[..., None]:
             is_quiet, is_verbose, terminal_width(), output is None and is_coloured(color)
         )
         with _written_to(output, list(_sources(given))):
-            given |= {"reports": Reports(**files)} if written else {}
+            given |= {takes: Reports(**files)} if takes else {}
             command(**given, answer=answer)
 
     parameters = [

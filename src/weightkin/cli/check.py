@@ -51,7 +51,7 @@ def check(
     form: CheckFormatOption = CheckFormat.TEXT,
     as_json: AsJson = False,
     seed: Annotated[int | None, OF_SEED] = None,
-    reports: Reports,
+    page: Reports,
     answer: Answer,
 ) -> None:
     """Check models against a policy.
@@ -64,7 +64,7 @@ def check(
     from weightkin.report.rendering import written
 
     exclusive(json=as_json, format=form is not CheckFormat.TEXT)
-    reports.check(models_among(sources))
+    page.check(models_among(sources))
     record = run(
         sources,
         policy,
@@ -73,7 +73,7 @@ def check(
         deny=deny or (),
         seed=seed,
     )
-    with reports.beside(record, answer):
+    with page.beside(record, answer):
         if as_json:
             answer.text(record.to_json())
         elif form is CheckFormat.TEXT:

@@ -41,9 +41,11 @@ def render(
 ) -> None:
     """Convert a saved result to text or another format. Nothing is recomputed."""
     from weightkin.cli.tree import DRAWING
-    from weightkin.report.rendering import ITEMISED, PAGED, lines_of, read_any, written
+    from weightkin.report.rendering import DRAWN, ITEMISED, PAGED, lines_of, read_any, written
 
     exclusive(html=reports.html, format=form)
+    exclusive(svg=reports.svg, format=form)
+    exclusive(png=reports.png, format=form)
     reports.check(())
     found = read_any(read_file(record), record)
     if form is not None and form is not AnyFormat.TEXT:
@@ -51,6 +53,8 @@ def render(
         return
     if reports.html is not None and not isinstance(found, PAGED):
         raise UsageError("--html: this result has no HTML report")
+    if (reports.svg or reports.png) and not isinstance(found, DRAWN):
+        raise UsageError("--svg, --png: this result has no picture")
     is_unicode = can_print(DRAWING)
     lines = lines_of(found, width=answer.width, is_unicode=is_unicode, is_full=answer.is_verbose)
     with reports.beside(found, answer, is_saved=True):

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
     from weightkin.report.facts import ModelFacts
     from weightkin.report.html import Record
 
-SUFFIXES = {"html": (".html", ".htm")}
+SUFFIXES = {"html": (".html", ".htm"), "svg": (".svg",), "png": (".png",)}
 ALONE = ("--json", "-q", "--quiet", "-v", "--verbose")
-WRITTEN = ("--html", "--title", "--reference", "--author", "--output", "--format")
+WRITTEN = ("--html", "--svg", "--png", "--title", "--reference", "--author", "--output", "--format")
 
 
 def _file(option: str, what: str) -> Any:
@@ -32,12 +33,21 @@ def _text(option: str, what: str) -> Any:
     return Annotated[str, typer.Option(option, metavar="TEXT", help=f"{what} of the HTML report.")]
 
 
-OPTIONS: tuple[tuple[str, Any, Any], ...] = (
+Options = tuple[tuple[str, Any, Any], ...]
+PAGE_OPTIONS: Options = (
     ("html", _file("--html", "an HTML report"), None),
     ("title", _text("--title", "Title"), ""),
     ("reference", _text("--reference", "Case reference"), ""),
     ("author", _text("--author", "Author"), ""),
 )
+
+
+OPTIONS: Options = (
+    *PAGE_OPTIONS,
+    ("svg", _file("--svg", "a picture of the result"), None),
+    ("png", _file("--png", "a picture of the result (extra [png])"), None),
+)
+BY_PARAMETER = {"reports": OPTIONS, "page": PAGE_OPTIONS}  # of a command that takes `Reports`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +58,8 @@ class Reports:
     title: str = ""
     reference: str = ""
     author: str = ""
+    svg: Path | None = None
+    png: Path | None = None
 
     def check(self, sources: Sequence[str]) -> None:
         """A report goes where it cannot hurt: a name of its kind, in a folder that is no model."""
@@ -65,6 +77,8 @@ class Reports:
             if not target.parent.is_dir() or target.is_dir():
                 raise UsageError(f"--{kind} {target}: not a file in a folder that exists")
             refuse_inside(target, sources)
+        if self.png is not None and find_spec("PIL") is None:
+            raise UsageError("--png needs Pillow: pip install 'weightkin[png]', or use --svg")
 
     @contextmanager
     def beside(self, record: Record, answer: Answer, *, is_saved: bool = False) -> Iterator[None]:
@@ -75,12 +89,30 @@ class Reports:
         OutOfReach
             After the printing: the disk is full, or a file cannot be written.
         """
-        failed = "" if self.html is None else _write(self.html, self._page(record, is_saved))
+        written, failed = [], []
+        for target, data in self._files(record, is_saved):
+            why = _write(target, data) if data else f"{target}: nothing to be drawn was found"
+            written += [] if why else [target]
+            failed += [why] if why else []
         yield
+        for target in written:
+            answer.note(f"wrote {target}")
         if failed:
-            raise OutOfReach(failed)
+            raise OutOfReach("; ".join(failed))
+
+    def _files(self, record: Record, is_saved: bool) -> Iterator[tuple[Path, bytes]]:
+        """Each file that is wanted with its contents, empty where there is no picture."""
         if self.html is not None:
-            answer.note(f"wrote {self.html}")
+            yield self.html, self._page(record, is_saved)
+        if self.svg is None and self.png is None:
+            return
+        from weightkin.report.pictures import picture_of, png, svg
+
+        picture = picture_of(record)
+        if self.svg is not None:
+            yield self.svg, svg(picture).encode() if picture else b""
+        if self.png is not None:
+            yield self.png, png(picture) if picture else b""
 
     def _page(self, record: Record, is_saved: bool) -> bytes:
         from weightkin.report.html import Exhibit, page

@@ -30,7 +30,7 @@ from weightkin.report.html.block_figures import accounting_bar, extent_bars, par
 from weightkin.report.html.commands import Record, command_of
 from weightkin.report.html.environment import environment, source_name
 from weightkin.report.html.exhibit import Exhibit, head_style
-from weightkin.report.html.figures import block_map, pair_map, unit_dots
+from weightkin.report.html.figures import block_map, matrix_map, unit_dots
 from weightkin.report.html.graph import graph_values
 from weightkin.report.html.graph_model import family_drawing, trace_drawing
 from weightkin.report.nodes import UNOBSERVED
@@ -205,12 +205,7 @@ def _of_comparison(record: Comparison) -> dict[str, Any]:
 
 def _of_location(record: Location) -> dict[str, Any]:
     a, b = _names(record)
-    maps = []
-    for x in record.matrices:
-        columns = [name.rsplit(".", 1)[-1] for name in x.blocks_b]
-        title = f"log10 p of all pairs of blocks, {x.stack}"
-        drawn = pair_map(x.blocks_a, columns, x.log10_pvalues, title) if x.trusts else None
-        maps.append((x, drawn))
+    maps = [(x, matrix_map(x) if x.trusts else None) for x in record.matrices]
     return {
         "a": a,
         "b": b,

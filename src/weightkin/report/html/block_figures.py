@@ -60,7 +60,7 @@ def parts_map(record: Comparison) -> Grid:
     return {
         "width": left + span,
         "height": 24 + len(rows) * TALL,
-        "title": "Which parts of the two models are alike: kinds of units down, blocks across",
+        "title": "Which parts are alike, by block",
         "boxes": boxes,
         "texts": texts,
         "caption": "Columns are the blocks of model a. Shaded: matched units agree more than those"
