@@ -68,6 +68,13 @@ def test_pages_fit_a_phone_and_a_desk_in_light_and_dark(visit, name):
     assert grounds == {"rgb(255, 255, 255)", "rgb(20, 23, 27)"}
 
 
+@pytest.mark.claim("reports for a screen reader")
+@pytest.mark.parametrize("name", ["compare", "locate", "tree"])
+def test_a_screen_reader_finds_its_way(visit, axe, name):
+    for size, scheme in ((PHONE, "dark"), (DESK, "light")):
+        assert axe(visit(name, size, color_scheme=scheme, bypass_csp=True)) == []
+
+
 def test_cards_finding_and_picture_are_on_the_first_screen_and_all_on_few_pages(visit):
     tab = visit("compare")
     for what in ("h1", ".card >> nth=0", ".card >> nth=1", "header figure svg"):
