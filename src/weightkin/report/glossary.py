@@ -73,7 +73,7 @@ TERMS = {
     " found in rotated copies",
     "unobserved ancestor": "a model that is not among those given; the weights of its children show"
     " that it exists",
-    "v/o dimensions": "the coordinates that an attention head reads (value) and writes (output)",
+    "V/O dimensions": "the coordinates that an attention head reads (value) and writes (output)",
     "verdict": "`dependent`, `aligned-only`, `no-evidence` or `not-testable`",
 }
 ALSO = {  # labels that stand for a term
@@ -98,15 +98,18 @@ ALSO = {  # labels that stand for a term
 }
 
 
+BY_LABEL = {term.lower(): term for term in TERMS}
+
+
 def term_of(label: str) -> str:
     """The term that a label is, or stands for; nothing where it is an everyday word."""
     word = label.lower()
-    return word if word in TERMS else ALSO.get(word, "")
+    return BY_LABEL.get(word, "") or ALSO.get(word, "")
 
 
 def anchor_of(term: str) -> str:
     """The name of its explanation in a report."""
-    return f"term-{re.sub(r'[^a-z0-9]+', '-', term)}"
+    return f"term-{re.sub(r'[^a-z0-9]+', '-', term.lower())}"
 
 
 def meaning_of(term: str) -> str:

@@ -117,7 +117,7 @@ def body(
     values |= {"exhibit": exhibit, "facts": facts}
     templates = environment(is_served=is_served)
     contents = templates.get_template(name).render(**values)
-    used = sorted(set(USED_TERM.findall(contents)) & set(TERMS))
+    used = sorted(set(USED_TERM.findall(contents)) & set(TERMS), key=str.lower)
     terms = [(anchor_of(x), x, meaning_of(x)) for x in used]
     end = templates.from_string('{% import "macros.html" as m %}{{ m.glossary(terms) }}')
     return Markup(contents + end.render(terms=terms))

@@ -11,7 +11,7 @@ from weightkin.report.html.environment import short
 from weightkin.report.html.figures import MAX_CELLS, MAX_HEAT_ROWS, MOST_NUMBERS, Grid
 from weightkin.report.terminal import AXIS_WORDS, is_test_too_small
 
-TALL, WIDE, SMALL = 24, 44, 13  # of a row, of a cell with a number, of one without
+TALL, WIDE, SMALL = 24, 40, 13  # of a row, of a cell with a number, of one without
 LABEL = 24  # characters of the name of a row
 BAR = 260  # pixels of all units of a block
 AXES = {"mlp": "units", "qk": "key signs"}  # as tests call them, and as the terminal does
@@ -64,7 +64,8 @@ def parts_map(record: Comparison) -> Grid:
         "boxes": boxes,
         "texts": texts,
         "caption": "Columns are the blocks of model a. Shaded: matched units agree more than those"
-        f" of independent models would; the darker, the less probable.{number}{grouped}",
+        " of independent models would; the stronger the colour, the less probable."
+        f"{number}{grouped}",
     }
 
 
