@@ -73,7 +73,7 @@ def check(
         deny=deny or (),
         seed=seed,
     )
-    with page.beside(record, answer):
+    with page.beside(record, answer.note):
         if as_json:
             answer.text(record.to_json())
         elif form is CheckFormat.TEXT:

@@ -126,7 +126,7 @@ def compare(
         challenge=challenge,
     )
     record = run(a, b, effort=effort.value, alpha=alpha, seed=seed, options=options)
-    with reports.beside(record, answer):
+    with reports.beside(record, answer.note):
         _print(record, form, answer, as_json=as_json)
     if recover is not None and recover.exists():
         answer.note(

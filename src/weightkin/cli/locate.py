@@ -27,7 +27,7 @@ def locate(
 
     reports.check((a, b))
     record = run(a, b, alpha=alpha, seed=seed)
-    with reports.beside(record, answer):
+    with reports.beside(record, answer.note):
         if as_json:
             answer.text(record.to_json())
         else:

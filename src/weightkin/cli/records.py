@@ -57,7 +57,7 @@ def render(
         raise UsageError("--svg, --png: this result has no picture")
     is_unicode = can_print(DRAWING)
     lines = lines_of(found, width=answer.width, is_unicode=is_unicode, is_full=answer.is_verbose)
-    with reports.beside(found, answer, is_saved=True):
+    with reports.beside(found, answer.note, is_saved=True):
         answer.lines(lines, None if isinstance(found, ITEMISED) else 1)
 
 

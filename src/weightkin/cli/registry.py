@@ -88,7 +88,7 @@ def search(
     home = _home(registry)
     _say_clash(home, source, answer)
     record = home.search(source, alpha=alpha, most=most, seed=seed)
-    with reports.beside(record, answer):
+    with reports.beside(record, answer.note):
         if as_json:
             answer.text(record.to_json())
         else:
@@ -117,7 +117,7 @@ def trace(
     home = _home(registry)
     _say_clash(home, source, answer)
     record = home.trace(source, alpha=alpha, most=most, seed=seed)
-    with reports.beside(record, answer):
+    with reports.beside(record, answer.note):
         if form is not None:
             from weightkin.report.rendering import written
 

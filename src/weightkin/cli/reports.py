@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -16,7 +16,6 @@ import typer
 from weightkin.errors import OutOfReach, UsageError
 
 if TYPE_CHECKING:
-    from weightkin.cli.answers import Answer
     from weightkin.report.facts import ModelFacts
     from weightkin.report.html import Record
 
@@ -34,6 +33,7 @@ def _text(option: str, what: str) -> Any:
 
 
 Options = tuple[tuple[str, Any, Any], ...]
+Note = Callable[[str], None]  # prints a remark
 PAGE_OPTIONS: Options = (
     ("html", _file("--html", "an HTML report"), None),
     ("title", _text("--title", "Title"), ""),
@@ -81,7 +81,7 @@ class Reports:
             raise UsageError("--png needs Pillow: pip install 'weightkin[png]', or use --svg")
 
     @contextmanager
-    def beside(self, record: Record, answer: Answer, *, is_saved: bool = False) -> Iterator[None]:
+    def beside(self, record: Record, note: Note, *, is_saved: bool = False) -> Iterator[None]:
         """Write the reports of a record before it is printed; ``is_saved``: of a saved record.
 
         Raises
@@ -96,7 +96,7 @@ class Reports:
             failed += [why] if why else []
         yield
         for target in written:
-            answer.note(f"wrote {target}")
+            note(f"wrote {target}")
         if failed:
             raise OutOfReach("; ".join(failed))
 

@@ -109,7 +109,7 @@ def tree(
                 cache=cache_folder(cache),
                 execution=execution_of(workers, cluster, progress),
             )
-    with reports.beside(graph, answer):
+    with reports.beside(graph, answer.note):
         if as_json:
             answer.text(graph.to_json())
         else:
