@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import zlib
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,25 @@ def browser():
             )
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="session")
+def axe():
+    """What axe-core finds wrong with a page for people who cannot see it, or not well."""
+    try:
+        script = (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+    except ImportError:
+        if "CI" in os.environ:
+            raise
+        pytest.skip("axe-core is not installed (pip install '.[dev]')")
+
+    def check(tab):
+        tab.evaluate(script)
+        found = tab.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        assert len(found["passes"]) > 30  # it looked at the page
+        return [(x["id"], x["nodes"][0]["html"]) for x in found["violations"]]
+
+    return check
 
 
 @pytest.fixture

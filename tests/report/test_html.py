@@ -13,9 +13,13 @@ from tests.report import records
 from tests.report.test_tree import HOSTILE
 from weightkin.records import Calibration, Comparison, Direction
 from weightkin.records.family import FamilyEdge, FamilyNode
-from weightkin.report.html import GRAPH_SCRIPTS, body, notebook_html, page
+from weightkin.report.comparison import answer_facts, looked_at
+from weightkin.report.facts import ModelFacts
+from weightkin.report.html import GRAPH_SCRIPTS, Exhibit, body, notebook_html, page
+from weightkin.report.html.block_figures import extent_bars, parts_map
 from weightkin.report.html.environment import LONGEST_TEXT, environment, short, static_text
-from weightkin.report.terminal import printable
+from weightkin.report.plain import NOT_SHOWN, plain_words
+from weightkin.report.terminal import TOO_FEW, printable
 
 EVIL = [
     *HOSTILE,
@@ -132,6 +136,69 @@ def test_every_verdict_is_put_in_plain_words():
         assert "similarity" not in text.replace("neither a share nor a similarity", "")
 
 
+def test_the_finding_comes_first_as_on_a_terminal():
+    for more in ({}, {"verdict": "no-evidence"}, {"verdict": "aligned-only"}):
+        record = records.comparison(**more)
+        heading, below = re.search(r"<h1>(.*?)</h1>(.*)", page(record), re.DOTALL).groups()
+        assert f"{heading} {NOT_SHOWN.get(record.verdict, '')}".strip() == plain_words(record)
+        first = below.split("<section")[0]
+        words = [x.strip() for x in Reader(first.replace("</header>", "")).text if x.strip()]
+        for label, text in (*answer_facts(record), ("looked at", looked_at(record))):
+            assert label.capitalize() in words
+            assert text in "".join(Reader(first.replace("</header>", "")).text)
+        assert first.count('class="card"') == 2
+        assert first.count("<figure") == 1
+        assert "weightkin verify record.json" in first
+
+
+def test_cards_say_what_the_models_are_or_that_it_is_not_known():
+    facts = ModelFacts(architecture="<b>Net", n_parameters=1234567, dtypes={"BF16": 99, "F32": 1},
+                       stacks={"decoder": 2}, declared_parents=("org/base",))  # fmt: skip
+    text = page(records.comparison(), facts=(facts, None))
+    for words in ("&lt;b&gt;Net", "1,234,567", "BF16 (99 %), F32 (1 %)", "decoder 2", "org/base"):
+        assert words in text
+    assert text.count("the model is not at hand") == 1
+
+
+def test_the_fields_of_an_exhibit_stand_on_the_report_and_in_no_record():
+    record = records.comparison()
+    given = Exhibit(title='A"}</style><b>', reference="2:26-cv", author="J. Doe", date="2026-01-02")
+    text = page(record, exhibit=given)
+    Reader(text)
+    head = re.search(r"@top-left \{ content: \"([^\n]*)\"; \}", text)[1]
+    assert re.fullmatch(r"(?:[A-Za-z0-9 ·]|\\[0-9a-f]{6})*", head)
+    plain = re.sub(r"\\([0-9a-f]{6})", lambda x: chr(int(x[1], 16)), head)
+    assert plain == 'A"}</style><b> · 2:26-cv · J. Doe · 2026-01-02'
+    for words in ("A&#34;}&lt;/style&gt;&lt;b&gt;", "2:26-cv", "J. Doe", "2026-01-02"):
+        assert words in text.split("<main")[1].split("<h1>")[0]
+    assert "J. Doe" not in text.split('id="record">')[1]
+
+
+def test_few_units_are_called_too_few_and_not_a_p_value_of_one():
+    effect = replace(records.EFFECT, observed=0.96)
+    test = replace(records.comparison().tests[0], axis="heads", n_units=2, log10_pvalue=0.0,
+                   statistic=2.0, effect=effect)  # fmt: skip
+    axis = replace(records.comparison().axes[0], axis="heads", log10_pvalue=0.0, passes=False,
+                   effect=effect)  # fmt: skip
+    text = str(body(records.comparison(axes=(axis,), tests=(test,))))
+    assert text.count(f">{TOO_FEW}<") == 2  # of the axis, and of its test
+    assert ">few</text>" in text
+    assert ">shown<" not in text
+
+
+def test_blocks_stand_in_order_and_many_are_grouped():
+    test = records.comparison().tests[0]
+    many = tuple(replace(test, block_a=f"decoder.{i}", block_b=f"decoder.{i}") for i in range(200))
+    whole = replace(test, axis="residual", block_a="decoder", block_b="decoder")
+    few = parts_map(records.comparison(tests=(*many[10:12], *many[:2], whole)))
+    assert [x[4] for x in few["texts"] if x[1] == 14] == ["0", "1", "10", "11"]
+    assert [x[4] for x in few["texts"] if x[2].startswith("on-")] == ["0.97"] * 5
+    grouped = parts_map(records.comparison(tests=many))
+    assert len(grouped["boxes"]) == 67
+    assert "3 blocks" in grouped["caption"]
+    assert extent_bars(records.comparison(tests=(whole,))) is None
+
+
 def test_a_pair_without_evidence_has_no_kind_and_no_direction():
     none = str(body(records.comparison(verdict="no-evidence", kind=(), kind_details={},
                                        direction=Direction())))  # fmt: skip
@@ -171,10 +238,39 @@ def test_all_edges_stand_in_the_table_with_other_candidates():
         "base-b, worse by 0.31",
         "undetermined (0.60)",
         "0.97",
-        "−431.2",
+        "p <= 1e-431",
         "merged, weight 0.60",
     ):
         assert words in text
+
+
+def claims(text):
+    """Each edge of a page: whether it says that the child was made from the parent, and its facts.
+
+    The panel says so of a line with an arrow head on which the two are shown to be related.
+    """
+    drawn = json.loads(re.search(r'class="graph-data">(.*?)</script>', text)[1])
+    return [
+        (x["style"] != "undetermined" and x["proven"], dict(x["facts"])) for x in drawn["edges"]
+    ]
+
+
+def test_an_edge_is_not_called_made_from_above_a_p_value_that_shows_nothing():
+    nodes = [FamilyNode(id=x, name=x) for x in ("a", "tuned", "cast", "shown", "open")]
+    edges = [
+        FamilyEdge(parent="a", child="tuned", kind="fine-tuned", direction="determined"),
+        FamilyEdge(parent="a", child="cast", kind="cast", direction="determined"),
+        FamilyEdge(parent="a", child="shown", direction="determined", log10_pvalue=-9.0),
+        FamilyEdge(parent="a", child="open", direction="undetermined"),
+    ]
+    text = page(families.graph(nodes, edges))
+    found = [(is_said, facts["Related"]) for is_said, facts in claims(text)]
+    assert found == [(False, "no exact test"), (True, "equal values"), (True, "p <= 1e-9"),
+                     (False, "no exact test")]  # fmt: skip
+    assert "p = 1.00" not in text
+    step = records.search().path[0]
+    unproven = replace(records.search(), path=(replace(step, log10_pvalue=0.0),))
+    assert "p = 1.00" not in page(records.trace().__class__(search=unproven))
 
 
 def test_parents_have_their_probability_and_the_other_candidates():
@@ -269,5 +365,6 @@ def test_a_check_that_fresh_bytes_drew_says_so_on_its_page_and_in_a_notebook():
 
 def test_a_page_claims_no_more_than_an_unconfirmed_verdict():
     unconfirmed = replace(records.comparison(), basis="exact-unconfirmed")
-    assert "one of the two models was made to match the other" in page(unconfirmed)
-    assert "made to match" not in page(records.comparison())
+    words = "share weights, or one of them was made to match the other."
+    assert words in page(unconfirmed)
+    assert words not in page(records.comparison())

@@ -1,12 +1,17 @@
 """Claim: pages of real records open without errors, requests or sideways scrolling."""
 
+import re
 from pathlib import Path
+from urllib.parse import unquote, urlparse
 
 import pytest
 
 from tests import families
+from tests.report.test_html import claims
 from weightkin import compare, family_graph, locate
+from weightkin.report.facts import facts_of
 from weightkin.report.html import page
+from weightkin.report.nodes import NO_PROOF
 
 MODELS = Path(__file__).parents[2] / "zoo" / "models"
 PHONE = {"width": 390, "height": 844}
@@ -25,7 +30,9 @@ def pages(tmp_path_factory):
     }
     records["drawn"] = families.small()
     for name, record in records.items():
-        (folder / f"{name}.html").write_text(page(record), encoding="utf-8")
+        ends = (record.a, record.b) if name in ("compare", "locate") else ()
+        text = page(record, facts=tuple(map(facts_of, ends)) or (None, None))
+        (folder / f"{name}.html").write_text(text, encoding="utf-8")
     return {name: (folder / f"{name}.html").as_uri() for name in records}
 
 
@@ -61,6 +68,23 @@ def test_pages_fit_a_phone_and_a_desk_in_light_and_dark(visit, name):
     assert grounds == {"rgb(255, 255, 255)", "rgb(20, 23, 27)"}
 
 
+@pytest.mark.claim("reports for a screen reader")
+@pytest.mark.parametrize("name", ["compare", "locate", "tree"])
+def test_a_screen_reader_finds_its_way(visit, axe, name):
+    for size, scheme in ((PHONE, "dark"), (DESK, "light")):
+        assert axe(visit(name, size, color_scheme=scheme, bypass_csp=True)) == []
+
+
+def test_cards_finding_and_picture_are_on_the_first_screen_and_all_on_few_pages(visit):
+    tab = visit("compare")
+    for what in ("h1", ".card >> nth=0", ".card >> nth=1", "header figure svg"):
+        box = tab.locator(what).first.bounding_box()
+        assert box["y"] + box["height"] <= DESK["height"], what
+    assert "ViTForImageClassification" in tab.locator(".card").first.inner_text()
+    pages = re.findall(rb"/Type\s*/Page\b", tab.pdf(prefer_css_page_size=True))
+    assert len(pages) <= 4
+
+
 def test_the_button_changes_the_theme_and_the_skip_link_comes_first(visit):
     tab = visit("compare", color_scheme="light")
     tab.keyboard.press("Tab")
@@ -70,6 +94,14 @@ def test_the_button_changes_the_theme_and_the_skip_link_comes_first(visit):
     with tab.expect_download() as saved:
         tab.locator(".save").first.click()
     assert '"schema": "weightkin/comparison/2"' in saved.value.path().read_text()
+
+
+def test_no_edge_of_a_real_tree_claims_more_than_its_evidence(pages):
+    text = Path(unquote(urlparse(pages["tree"]).path)).read_text(encoding="utf-8")
+    assert len(claims(text)) == 2
+    for is_said, facts in claims(text):
+        assert is_said <= (facts["Related"] not in NO_PROOF)
+        assert "p = 1.00" not in facts.values()
 
 
 def test_the_family_graph_is_drawn_read_and_filtered(visit):

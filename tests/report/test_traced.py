@@ -159,7 +159,7 @@ def test_the_second_parent_is_a_number_and_says_of_what():
     second = RunnerUp(parent="b", behind=0.31, unit="log distance")
     edges = [FamilyEdge(parent="a", child="c", runner_up=second)]
     text = str(body(families.graph(nodes, edges)))
-    assert ">b, worse by 0.31 in the natural logarithm of the distance<" in text
+    assert ">b, 1.4 times as far away<" in text
     other = replace(edges[0], child="d", runner_up=None)
     assert ">no other candidate<" in str(body(families.graph(nodes, [*edges, other])))
 

@@ -141,9 +141,9 @@ def test_every_disguise_of_a_hidden_copy_is_told():
 @pytest.mark.parametrize(
     ("unit", "words"),
     [
-        ("log-odds", "worse by 0.5 in log-odds"),
-        ("distance", "worse by 0.5 in relative distance"),
-        ("new\n", "worse by 0.5 in new\\n"),
+        ("log-odds", "1.6 times less probable"),
+        ("distance", "farther by 0.5 of the norm"),
+        ("new\n", "worse by 0.5"),
     ],
 )
 def test_what_the_second_parent_is_behind_in_is_said(unit, words):

@@ -23,6 +23,7 @@ from typing import Annotated, Any
 
 import typer
 
+from weightkin.cli.reports import BY_PARAMETER, Reports
 from weightkin.errors import UsageError, unwritable
 
 NARROWEST = 40  # columns
@@ -90,10 +91,16 @@ class Answer:
 
 
 def shared(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command ``--output``, ``-q``, ``-v``, ``--color`` in place of its ``answer``."""
+    """Give a command ``--output``, ``-q``, ``-v``, ``--color`` in place of its ``answer``.
+
+    One that takes ``reports``, or a ``page`` alone, has the options that write them too.
+    """
     signature = inspect.signature(command, eval_str=True)
-    own = [p for p in signature.parameters.values() if p.name != "answer"]
+    own = [p for p in signature.parameters.values() if p.name not in ("answer", *BY_PARAMETER)]
+    takes = next((x for x in BY_PARAMETER if x in signature.parameters), "")
+    written = BY_PARAMETER.get(takes, ())
     more = (
+        *written,
         ("output", Output, None),
         ("quiet", Quiet, False),
         ("verbose", Verbose, False),
@@ -103,7 +110,8 @@ def shared(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def run(**given: Any) -> None:
-        output, is_quiet, is_verbose, color = (given.pop(name) for name, _, _ in more)
+        files = {name: given.pop(name) for name, _, _ in written}
+        output, is_quiet, is_verbose, color = (given.pop(x) for x, _, _ in more[len(written) :])
         if is_quiet and is_verbose:
             raise UsageError("-q and -v exclude each other")
         if is_verbose:
@@ -112,6 +120,7 @@ def shared(command: Callable[..., None]) -> Callable[..., None]:
             is_quiet, is_verbose, terminal_width(), output is None and is_coloured(color)
         )
         with _written_to(output, list(_sources(given))):
+            given |= {takes: Reports(**files)} if takes else {}
             command(**given, answer=answer)
 
     parameters = [

@@ -9,8 +9,8 @@ import typer
 
 from weightkin.cli.answers import Answer
 from weightkin.cli.formats import CheckFormat, CheckFormatOption
-from weightkin.cli.html import check_page, page_beside
-from weightkin.cli.options import OF_SEED, AsJson, RegistryFile, ToHtml, exclusive
+from weightkin.cli.options import OF_SEED, AsJson, RegistryFile, exclusive
+from weightkin.cli.reports import Reports
 
 EXIT_CODES = {"pass": 0, "hit": 1, "incomplete": 2}
 
@@ -49,9 +49,9 @@ def check(
         ),
     ] = None,
     form: CheckFormatOption = CheckFormat.TEXT,
-    html: ToHtml = None,
     as_json: AsJson = False,
     seed: Annotated[int | None, OF_SEED] = None,
+    page: Reports,
     answer: Answer,
 ) -> None:
     """Check models against a policy.
@@ -64,7 +64,7 @@ def check(
     from weightkin.report.rendering import written
 
     exclusive(json=as_json, format=form is not CheckFormat.TEXT)
-    check_page(html, models_among(sources))
+    page.check(models_among(sources))
     record = run(
         sources,
         policy,
@@ -73,7 +73,7 @@ def check(
         deny=deny or (),
         seed=seed,
     )
-    with page_beside(html, record, answer):
+    with page.beside(record, answer.note):
         if as_json:
             answer.text(record.to_json())
         elif form is CheckFormat.TEXT:

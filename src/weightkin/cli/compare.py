@@ -10,7 +10,6 @@ import typer
 
 from weightkin.cli.answers import Answer
 from weightkin.cli.formats import PairFormat, PairFormatOption
-from weightkin.cli.html import check_page, page_beside
 from weightkin.cli.options import (
     EXIT_DIFFERS,
     EXIT_INCOMPLETE,
@@ -22,10 +21,10 @@ from weightkin.cli.options import (
     Controls,
     FullDigest,
     OnlyEstimate,
-    ToHtml,
     exclusive,
     print_estimate,
 )
+from weightkin.cli.reports import Reports
 from weightkin.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,7 +50,6 @@ def compare(
     b: B,
     *,
     as_json: AsJson = False,
-    html: ToHtml = None,
     form: PairFormatOption = None,
     effort: Annotated[
         Effort,
@@ -96,6 +94,7 @@ def compare(
     ] = "own",
     seed: Annotated[int | None, OF_SEED] = None,
     estimate: OnlyEstimate = False,
+    reports: Reports,
     answer: Answer,
 ) -> None:
     """Test whether two models share weights. Prints a verdict with p-value and effect sizes."""
@@ -112,7 +111,7 @@ def compare(
             raise UsageError(f"{recover}: its folder does not exist")
     if controls is not None:
         load_controls(controls)  # a bad file is refused before anything is read
-    check_page(html, (a, b))
+    reports.check((a, b))
     if estimate:
         from weightkin.api.estimate import estimate as estimated
 
@@ -127,7 +126,7 @@ def compare(
         challenge=challenge,
     )
     record = run(a, b, effort=effort.value, alpha=alpha, seed=seed, options=options)
-    with page_beside(html, record, answer):
+    with reports.beside(record, answer.note):
         _print(record, form, answer, as_json=as_json)
     if recover is not None and recover.exists():
         answer.note(

@@ -7,8 +7,8 @@ import sys
 import typer
 
 from weightkin.cli.answers import Answer
-from weightkin.cli.html import check_page, page_beside
-from weightkin.cli.options import EXIT_INCOMPLETE, A, Alpha, AsJson, B, Seed, ToHtml
+from weightkin.cli.options import EXIT_INCOMPLETE, A, Alpha, AsJson, B, Seed
+from weightkin.cli.reports import Reports
 
 
 def locate(
@@ -16,18 +16,18 @@ def locate(
     b: B,
     *,
     as_json: AsJson = False,
-    html: ToHtml = None,
     alpha: Alpha = 1e-6,
     seed: Seed = 0,
+    reports: Reports,
     answer: Answer,
 ) -> None:
     """Find which blocks, units, dimensions and tensors of A are in B."""
     from weightkin.api.locate import locate as run
     from weightkin.report.heatmap import SHADES, location_lines
 
-    check_page(html, (a, b))
+    reports.check((a, b))
     record = run(a, b, alpha=alpha, seed=seed)
-    with page_beside(html, record, answer):
+    with reports.beside(record, answer.note):
         if as_json:
             answer.text(record.to_json())
         else:

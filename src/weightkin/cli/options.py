@@ -23,9 +23,6 @@ B = Annotated[str, typer.Argument(metavar="B", help=_MODEL)]
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help=_MODEL)]
 Models = typer.Argument(metavar="SOURCE", help="Models, or folders of models.")
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-ToHtml = Annotated[
-    Path | None, typer.Option("--html", metavar="FILE", help="Also write an HTML report.")
-]
 Alpha = Annotated[float, typer.Option(help="Significance level of the whole result.")]
 OF_SEED = typer.Option(help="Draws what is left to chance; recorded, so that it comes out again.")
 Seed = Annotated[int, OF_SEED]

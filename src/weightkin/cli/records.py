@@ -10,16 +10,15 @@ import typer
 
 from weightkin.cli.answers import Answer
 from weightkin.cli.formats import AnyFormat, AnyFormatOption
-from weightkin.cli.html import check_page, page_beside
 from weightkin.cli.locate import can_print
 from weightkin.cli.options import (
     EXIT_DIFFERS,
     EXIT_INCOMPLETE,
     RegistryFile,
-    ToHtml,
     exclusive,
     registry_is_default,
 )
+from weightkin.cli.reports import Reports
 from weightkin.errors import UnreadableModel, UsageError
 from weightkin.text import counted
 
@@ -36,25 +35,29 @@ def render(
         str, typer.Argument(metavar="RECORD", help="A file that a command wrote with --json.")
     ],
     *,
-    html: ToHtml = None,
     form: AnyFormatOption = None,
+    reports: Reports,
     answer: Answer,
 ) -> None:
     """Convert a saved result to text or another format. Nothing is recomputed."""
     from weightkin.cli.tree import DRAWING
-    from weightkin.report.rendering import ITEMISED, PAGED, lines_of, read_any, written
+    from weightkin.report.rendering import DRAWN, ITEMISED, PAGED, lines_of, read_any, written
 
-    exclusive(html=html, format=form)
-    check_page(html, ())
+    exclusive(html=reports.html, format=form)
+    exclusive(svg=reports.svg, format=form)
+    exclusive(png=reports.png, format=form)
+    reports.check(())
     found = read_any(read_file(record), record)
     if form is not None and form is not AnyFormat.TEXT:
         answer.data(written(found, form.value))
         return
-    if html is not None and not isinstance(found, PAGED):
+    if reports.html is not None and not isinstance(found, PAGED):
         raise UsageError("--html: this result has no HTML report")
+    if (reports.svg or reports.png) and not isinstance(found, DRAWN):
+        raise UsageError("--svg, --png: this result has no picture")
     is_unicode = can_print(DRAWING)
     lines = lines_of(found, width=answer.width, is_unicode=is_unicode, is_full=answer.is_verbose)
-    with page_beside(html, found, answer, command=""):
+    with reports.beside(found, answer.note, is_saved=True):
         answer.lines(lines, None if isinstance(found, ITEMISED) else 1)
 
 

@@ -10,7 +10,6 @@ import typer
 
 from weightkin.cli.answers import Answer
 from weightkin.cli.formats import PairFormatOption
-from weightkin.cli.html import check_page, page_beside
 from weightkin.cli.options import (
     EXIT_INCOMPLETE,
     Alpha,
@@ -20,12 +19,12 @@ from weightkin.cli.options import (
     Recursive,
     RegistryFile,
     Seed,
-    ToHtml,
     Workers,
     exclusive,
     execution_of,
 )
 from weightkin.cli.progress import progress_line
+from weightkin.cli.reports import Reports
 from weightkin.cli.sources import named
 from weightkin.errors import UnreadableModel, UsageError, WorkerLost
 from weightkin.report.reasons import why
@@ -78,19 +77,19 @@ def search(
     registry: RegistryFile = None,
     most: Most = 32,
     as_json: AsJson = False,
-    html: ToHtml = None,
     alpha: Alpha = 1e-6,
     seed: Seed = 0,
+    reports: Reports,
     answer: Answer,
 ) -> None:
     """Find the registered models that are related to a model."""
     from weightkin.report.registry import search_lines
 
-    check_page(html, (source,))
+    reports.check((source,))
     home = _home(registry)
     _say_clash(home, source, answer)
     record = home.search(source, alpha=alpha, most=most, seed=seed)
-    with page_beside(html, record, answer):
+    with reports.beside(record, answer.note):
         if as_json:
             answer.text(record.to_json())
         else:
@@ -107,19 +106,19 @@ def trace(
     registry: RegistryFile = None,
     most: Most = 32,
     as_json: AsJson = False,
-    html: ToHtml = None,
     form: PairFormatOption = None,
     alpha: Alpha = 1e-6,
     seed: Seed = 0,
+    reports: Reports,
     answer: Answer,
 ) -> None:
     """Show the lineage of a model. Compares declared with inferred parents."""
     exclusive(json=as_json, format=form)
-    check_page(html, (source,))
+    reports.check((source,))
     home = _home(registry)
     _say_clash(home, source, answer)
     record = home.trace(source, alpha=alpha, most=most, seed=seed)
-    with page_beside(html, record, answer):
+    with reports.beside(record, answer.note):
         if form is not None:
             from weightkin.report.rendering import written
 

@@ -12,7 +12,6 @@ import typer
 
 from weightkin.cli.answers import Answer
 from weightkin.cli.formats import GraphFormat, GraphFormatOption
-from weightkin.cli.html import check_page, page_beside
 from weightkin.cli.locate import can_print
 from weightkin.cli.options import (
     EXIT_INCOMPLETE,
@@ -24,7 +23,6 @@ from weightkin.cli.options import (
     Recursive,
     RegistryFile,
     Seed,
-    ToHtml,
     Workers,
     exclusive,
     execution_of,
@@ -32,6 +30,7 @@ from weightkin.cli.options import (
     registry_is_default,
 )
 from weightkin.cli.progress import family_stages, progress_line
+from weightkin.cli.reports import Reports
 from weightkin.cli.sources import named
 from weightkin.errors import UsageError, WeightkinError
 
@@ -54,7 +53,6 @@ def tree(
     *,
     recursive: Recursive = False,
     as_json: AsJson = False,
-    html: ToHtml = None,
     form: GraphFormatOption = None,
     explain: Annotated[
         str | None, typer.Option(metavar="CHILD", help="Explain the parent of this model.")
@@ -73,6 +71,7 @@ def tree(
     workers: Workers = 1,
     cluster: Cluster = None,
     estimate: OnlyEstimate = False,
+    reports: Reports,
     answer: Answer,
 ) -> None:
     """Show which models were derived from which. Give models, or --registry."""
@@ -93,7 +92,7 @@ def tree(
     if estimate:
         print_estimate(estimate_sketches(models, small=WHOLE_UP_TO), answer, as_json=as_json)
         return
-    check_page(html, models)
+    reports.check(models)
     if explain is not None:
         _check_child(explain, models)
     if cache is not None:
@@ -110,7 +109,7 @@ def tree(
                 cache=cache_folder(cache),
                 execution=execution_of(workers, cluster, progress),
             )
-    with page_beside(html, graph, answer):
+    with reports.beside(graph, answer.note):
         if as_json:
             answer.text(graph.to_json())
         else:

@@ -17,6 +17,7 @@ from weightkin.records.form import from_text, to_text
 from weightkin.records.frames import frame_of, needed
 from weightkin.records.kinds import KINDS, Kind
 from weightkin.records.notes import Clue, Skipped
+from weightkin.records.registry import Step
 from weightkin.text import counted
 
 SCHEMA = "weightkin/family/2"
@@ -102,7 +103,7 @@ class FamilyEdge:
         return self.direction_probability if known is None else known
 
 
-def rests_on_values(edge: FamilyEdge, alpha: float) -> bool:
+def rests_on_values(edge: FamilyEdge | Step, alpha: float) -> bool:
     """Whether equal values join two models, rounded or not, where no test does."""
     return 10**edge.log10_pvalue > alpha and KINDS[edge.kind].is_shown_by_values
 

@@ -35,8 +35,8 @@ def evidence_line(found: Clue) -> str:
     """One piece of evidence as one line."""
     data = found.data
     line = in_words(EVIDENCE_WORDS, found.code, data)
-    if "error" in data and isinstance(data.get("log_odds"), float | int):
-        line += f" (log-odds {data['log_odds']:+.1f}, error {data['error']:g})"
+    if "log_odds" in data and isinstance(data.get("error"), float | int):
+        line += f" (such evidence is wrong in {percent(data['error'], 1)} of cases)"
     return f"{found.step}: {line}" if found.step else line
 
 

@@ -41,9 +41,9 @@ def comparison_lines(record: Comparison, *, is_full: bool = False) -> list[str]:
     for name, ref in (("model a", record.a), ("model b", record.b)):
         revision = f" @ {printable(ref.revision)}" if ref.revision else ""
         lines.append(fact(name, f"{printable(ref.source)}{revision}"))
-    lines += [fact(label, printable(text)) for label, text in _facts(record)]
+    lines += [fact(label, printable(text)) for label, text in answer_facts(record)]
     lines += next_commands(record)
-    lines.append(fact("looked at", _looked_at(record)))
+    lines.append(fact("looked at", looked_at(record)))
     lines += [UNCONFIRMED] if record.basis == "exact-unconfirmed" else []
     lines += unusual(record)
     lines += component_lines(record.components)
@@ -53,7 +53,8 @@ def comparison_lines(record: Comparison, *, is_full: bool = False) -> list[str]:
     return [*lines, Line.of(("  -v adds every test with its null hypothesis", "faint"))]
 
 
-def _facts(record: Comparison) -> Iterator[tuple[str, str]]:
+def answer_facts(record: Comparison) -> Iterator[tuple[str, str]]:
+    """What is shared, in which parts and blocks, how it was made and which model came first."""
     if shared := _shared(record):
         yield "shared", shared
     if any(part.verdict != record.verdict for part in record.parts):
@@ -86,7 +87,7 @@ def _blocks(record: Comparison) -> str:
     return ", ".join(words)
 
 
-def _looked_at(record: Comparison) -> str:
+def looked_at(record: Comparison) -> str:
     """How much was tested and read, and what that could have shown where it showed nothing."""
     said = []
     if (x := record.accounting) is not None:

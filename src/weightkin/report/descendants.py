@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from weightkin.records.descendants import Descendant, Descendants
-from weightkin.records.form import probability_words, pvalue_words
+from weightkin.records.form import probability_words
 from weightkin.report.line import Line, Style, fact
+from weightkin.report.nodes import related_words
 from weightkin.report.registry import NEAREST, numbered
 from weightkin.report.table import table
 from weightkin.report.terminal import command_line, printable
@@ -40,9 +41,10 @@ def descendants_lines(
     style: Style = "found" if record.descendants else "strong"
     lines: list[str] = [Line.of((printable(record.sentence), style))]
     lines += [fact("identical", numbered(x.name, x.id)) for x in record.identical]
-    lines += _listed(record.descendants, width, is_full=is_full)
+    lines += _listed(record.descendants, record.alpha, width, is_full=is_full)
     if record.may_descend:
-        lines += ["", f"  {OPEN}", *_listed(record.may_descend, width, is_full=is_full)]
+        lines += ["", f"  {OPEN}"]
+        lines += _listed(record.may_descend, record.alpha, width, is_full=is_full)
     if record.placed_among == "nearest":
         lines += [f"  {NEAREST}", command_line("tree", "--registry", registry)]
     lines.append(
@@ -54,9 +56,9 @@ def descendants_lines(
     return lines
 
 
-def _listed(found: Sequence[Descendant], width: int, *, is_full: bool) -> list[str]:
+def _listed(found: Sequence[Descendant], alpha: float, width: int, *, is_full: bool) -> list[str]:
     if is_full:
-        return [f"  {_line(x)}" for x in found]
+        return [f"  {_line(x, alpha)}" for x in found]
     rows = [
         (
             f"#{x.model.id}",
@@ -79,11 +81,12 @@ def path_words(x: Descendant) -> str:
     return x.path[0].parent + "".join(f" -> {s.child} ({s.kind})" for s in x.path)
 
 
-def _line(x: Descendant) -> str:
+def _line(x: Descendant, alpha: float) -> str:
     sure = f"; probability {probability_words(x.probability)}" if x.determined else ""
     steps = counted(len(x.path), "step")
+    weakest = max(x.path, key=lambda step: step.log10_pvalue)
     where = f"{steps}: {printable(path_words(x))}"
-    return f"{numbered(x.model.name, x.model.id)}, {where}; {pvalue_words(x.log10_pvalue)}{sure}"
+    return f"{numbered(x.model.name, x.model.id)}, {where}; {related_words(weakest, alpha)}{sure}"
 
 
 def _sign(direction: str) -> str:

@@ -40,7 +40,7 @@ def extent_words(extent: Extent) -> str:
     share, low, high = (percent(x) for x in (extent.share, extent.low, extent.high))
     return (
         f"{share} of all drawn hidden units match their own index"
-        f" ({low} to {high} at 95 %, over {extent.n_runs} runs)"
+        f" ({low} to {high} at 95 %, by {extent.n_runs} groups of units)"
     )
 
 

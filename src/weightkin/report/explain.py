@@ -6,10 +6,18 @@ import difflib
 from collections.abc import Callable, Iterator
 
 from weightkin.errors import UsageError
-from weightkin.records.family import CLAIMED, FamilyEdge, FamilyGraph, FamilyNode, rests_on_values
-from weightkin.records.form import probability_words, pvalue_words
+from weightkin.records.family import CLAIMED, FamilyEdge, FamilyGraph, FamilyNode
+from weightkin.records.form import probability_words
 from weightkin.report.clues import evidence_line
-from weightkin.report.nodes import called, kind_words, number_words, shortened, signs, titled
+from weightkin.report.nodes import (
+    called,
+    kind_words,
+    number_words,
+    related_words,
+    shortened,
+    signs,
+    titled,
+)
 from weightkin.report.parent_words import behind_words, candidate_words, others_of, support_words
 from weightkin.report.terminal import MAX_SKIPPED, printable
 
@@ -32,8 +40,7 @@ def explain(graph: FamilyGraph, child: str, *, is_unicode: bool = True) -> list[
     for edge in edges:
         tie = "derived from" if edge.direction == "determined" else "related to"
         lines += ["", f"  {tie} {called(nodes[edge.parent], drawn)}: {kind_words(edge)}"]
-        is_equal = rests_on_values(edge, graph.alpha)
-        related = "equal values" if is_equal else pvalue_words(edge.log10_pvalue)
+        related = related_words(edge, graph.alpha)
         distance = f"relative distance of all tensors {number_words(edge.distance)}"
         lines.append(f"    related    {related}, {distance}")
         lines += [f"    {line}" for line in _why_parent(edge, lambda x: called(nodes[x], drawn))]

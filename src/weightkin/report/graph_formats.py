@@ -13,8 +13,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
-from weightkin.records.form import pvalue_words
-from weightkin.report.nodes import UNOBSERVED, kind_words
+from weightkin.report.nodes import UNOBSERVED, kind_words, related_words
 from weightkin.report.parent_words import parent_words
 from weightkin.report.terminal import printable
 
@@ -38,7 +37,7 @@ def dot(graph: FamilyGraph) -> str:
     for edge in graph.edges:
         style = "" if edge.direction == "determined" else ", dir=none"
         ends = f"{numbers[edge.parent]} -> {numbers[edge.child]}"
-        lines.append(f"  {ends} [label={_dot_text(*_edge_lines(edge))}{style}];")
+        lines.append(f"  {ends} [label={_dot_text(*_edge_lines(edge, graph.alpha))}{style}];")
     return "\n".join([*lines, "}"]) + "\n"
 
 
@@ -51,7 +50,7 @@ def mermaid(graph: FamilyGraph) -> str:
     numbers = _numbers(graph)
     for edge in graph.edges:
         line = "-->" if edge.direction == "determined" else "---"
-        label = "<br/>".join(map(_mermaid_text, _edge_lines(edge)))
+        label = "<br/>".join(map(_mermaid_text, _edge_lines(edge, graph.alpha)))
         lines.append(f'  {numbers[edge.parent]} {line}|"{label}"| {numbers[edge.child]}')
     return "\n".join(lines) + "\n"
 
@@ -175,11 +174,11 @@ def _edge_label(edge: FamilyEdge) -> str:
     return kind_words(edge) + weight
 
 
-def _edge_lines(edge: FamilyEdge) -> list[str]:
+def _edge_lines(edge: FamilyEdge, alpha: float) -> list[str]:
     """How the child was made; that the two are related; how sure the parent is."""
     return [
         _edge_label(edge),
-        pvalue_words(edge.log10_pvalue),
+        related_words(edge, alpha),
         parent_words(edge, most=0),
         f"support {edge.support:.2f}",
     ]

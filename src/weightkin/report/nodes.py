@@ -8,6 +8,7 @@ from typing import Any
 
 from weightkin.records.family import FamilyEdge, FamilyNode, rests_on_values
 from weightkin.records.form import pvalue_words
+from weightkin.records.registry import Step
 from weightkin.report.terminal import printable
 
 LONGEST_NODE_NAME = 60  # characters of a name
@@ -60,7 +61,12 @@ def kind_words(edge: FamilyEdge) -> str:
     return " and ".join([printable(edge.kind), *others]) + (f" ({number})" if number else "")
 
 
-def related_words(edge: FamilyEdge, alpha: float) -> str:
+def is_shown(edge: FamilyEdge | Step, alpha: float) -> bool:
+    """Whether an exact test or equal values show that the two are related."""
+    return 10**edge.log10_pvalue <= alpha or rests_on_values(edge, alpha)
+
+
+def related_words(edge: FamilyEdge | Step, alpha: float) -> str:
     """The p-value of an edge, or its other evidence where no exact test reached alpha."""
     if 10**edge.log10_pvalue <= alpha:
         return pvalue_words(edge.log10_pvalue)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from weightkin.records.accounting import PossibleParent
@@ -13,11 +14,12 @@ from weightkin.text import percent
 
 NO_NODE = dict(zip(NOT_HERE, ("a model that is not here", "none of them"), strict=True))
 MOST_OTHERS = 3  # candidates in one line
-BEHIND = {  # what the runner-up is worse in, by the unit of the record
-    "log-odds": "log-odds",
-    "log distance": "the natural logarithm of the distance",
-    "distance": "relative distance",
+BEHIND = {  # how far behind the runner-up is, by the unit of the record
+    "log-odds": lambda behind: f"{_times(behind)} less probable",
+    "log distance": lambda behind: f"{_times(behind)} as far away",
+    "distance": lambda behind: f"farther by {behind:.3g} of the norm",
 }
+MOST_TIMES = 100  # from which on a factor says no more
 Names = Callable[[str], str]
 
 
@@ -114,7 +116,14 @@ def support_words(edge: FamilyEdge | Step) -> str:
 
 
 def behind_words(second: RunnerUp) -> str:
-    """By how much another parent would be worse, and in which unit."""
-    unit = printable(second.unit)
-    where = f" in {BEHIND.get(unit, unit)}" if unit else ""
-    return f"worse by {second.behind:.3g}{where}" if second.behind > 0 else "tied"
+    """By how much another parent would be worse."""
+    if second.behind <= 0:
+        return "tied"
+    worse = BEHIND.get(second.unit)
+    return worse(second.behind) if worse else f"worse by {second.behind:.3g}"
+
+
+def _times(log_factor: float) -> str:
+    """A factor that is stored as its natural logarithm."""
+    factor = math.exp(min(log_factor, 50.0))
+    return f"over {MOST_TIMES} times" if factor > MOST_TIMES else f"{factor:.2g} times"

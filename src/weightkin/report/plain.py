@@ -14,13 +14,20 @@ SHARED = "These two models share weights"
 FOUND: Mapping[str, str] = {  # where nothing more can be said
     "aligned-only": "The units of these two models line up, but that alone does not show that they"
     " share weights.",
-    "no-evidence": "No shared weights were found. That does not show that the models are"
-    " independent.",
+    "no-evidence": "No sign of shared weights was found.",
     "not-testable": "No test applies to these two models, so nothing can be said about them.",
+}
+NOT_SHOWN: Mapping[str, str] = {  # what a finding must not be taken for
+    "no-evidence": "That does not show that the models are independent.",
 }
 
 
 def plain_words(record: Comparison) -> str:
+    """The finding without figures, and what it does not show."""
+    return " ".join(filter(None, (found_words(record), NOT_SHOWN.get(record.verdict, ""))))
+
+
+def found_words(record: Comparison) -> str:
     """One sentence without figures.
 
     Parameters

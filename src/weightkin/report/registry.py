@@ -74,10 +74,11 @@ def search_lines(
 def _answer(record: Search) -> list[str]:
     """The sentence, and what it comes to."""
     style: Style = "found" if record.relatives else "strong" if record.is_tested else "open"
-    return [Line.of((printable(record.sentence), style)), printable(_plain_words(record)), ""]
+    return [Line.of((printable(record.sentence), style)), printable(plain_words(record)), ""]
 
 
-def _plain_words(record: Search) -> str:
+def plain_words(record: Search) -> str:
+    """What a search found, as one sentence without figures."""
     if record.fits:
         return "An adapter alone cannot be tested; it fits the models below by names and shapes."
     if not record.relatives:

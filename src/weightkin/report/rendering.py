@@ -51,6 +51,7 @@ KINDS: Mapping[str, Any] = {
 }
 VERSIONS = (1, 2)
 ITEMISED = (Adding, Listing, Sketching, Estimate)  # a line for each thing: all are the answer
+DRAWN = (Comparison, Location, FamilyGraph, Search, Trace)  # have a picture
 PAGED = (Comparison, Location, FamilyGraph, Search, Trace, Check)  # have an HTML report
 OF_PARENTS: Mapping[str, Callable[[Parentage], str]] = {
     "cyclonedx": cyclonedx,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import unicodedata
 
-from weightkin.records import AxisEvidence, Calibration, Comparison, Effect
+from weightkin.records import AxisEvidence, Calibration, Comparison, Effect, Test
 from weightkin.records.form import pvalue_words
 from weightkin.report.accounting import accounting_lines, table_lines
 from weightkin.report.clues import evidence_line
@@ -103,10 +103,16 @@ def is_too_few(record: Comparison, axis: AxisEvidence) -> bool:
     return _is_alike(axis) and 0 < max(n_units, default=0) <= FEW_UNITS
 
 
-def _is_alike(axis: AxisEvidence) -> bool:
+def is_test_too_small(test: Test) -> bool:
+    """The same of one test."""
+    return _is_alike(test) and 0 < test.n_units <= FEW_UNITS
+
+
+def _is_alike(found: AxisEvidence | Test) -> bool:
     """Whether matched units are alike where the p-value is not small."""
-    is_alike = axis.effect is not None and axis.effect.observed >= NOTABLE_COSINE
-    return is_alike and axis.log10_pvalue > -2 and axis.axis not in SIGNS
+    is_alike = found.effect is not None and found.effect.observed >= NOTABLE_COSINE
+    name = found.name if isinstance(found, Test) else found.axis
+    return is_alike and found.log10_pvalue > -2 and name not in SIGNS
 
 
 def _by_luck(record: Comparison) -> list[str]:
@@ -159,15 +165,24 @@ def command_line(*words: str) -> str:
 
 def next_commands(record: Comparison) -> list[str]:
     """What to run where another comparison would answer what this one leaves open."""
+    found = next_step(record)
+    if found is None:
+        return []
+    why_, command = found
+    return [*([f"  {why_}:"] if why_ else []), f"    {MARK}{command}"]
+
+
+def next_step(record: Comparison) -> tuple[str, str] | None:
+    """What the command to run next is for, empty where the line above it says so; and itself."""
     pair = record.a.source, record.b.source
     is_equal = record.equal is not None and record.equal.share == 1.0
     if record.equal is not None and is_equal and record.equal.basis == "sample":
-        return ["  to compare all values:", command_line("compare", *pair, "--full-digest")]
+        return "to compare all values", command_text("compare", *pair, "--full-digest")
     if any(clue.code == "ask-relatives" for clue in record.direction.evidence):
-        return [f"{command_line('compare', *pair, '--with')} RELATIVE"]
+        return "", f"{command_text('compare', *pair, '--with')} RELATIVE"
     if record.verdict != "dependent" and record.parameters.get("effort") == "quick":
-        return ["  for all tests:", command_line("compare", *pair)]
-    return []
+        return "for all tests", command_text("compare", *pair)
+    return None
 
 
 def _tests(record: Comparison) -> list[str]:

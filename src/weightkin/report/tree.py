@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, rests_on_values
+from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
 from weightkin.records.form import pvalue_words
 from weightkin.report.components import shared_components
 from weightkin.report.line import Line, Part, Style
@@ -14,6 +14,7 @@ from weightkin.report.nodes import (
     UNOBSERVED,
     Signs,
     called,
+    is_shown,
     kind_words,
     number_words,
     related_words,
@@ -176,11 +177,7 @@ def _aligned(rows: list[_Row], width: int) -> Iterator[str]:
 def _unproven(graph: FamilyGraph, drawn: Signs) -> list[str]:
     """Edges on which no exact test reached alpha and the values are not equal."""
     nodes = {node.id: node for node in graph.nodes}
-    unproven = [
-        edge
-        for edge in graph.edges
-        if 10**edge.log10_pvalue > graph.alpha and not rests_on_values(edge, graph.alpha)
-    ]
+    unproven = [edge for edge in graph.edges if not is_shown(edge, graph.alpha)]
     if not unproven:
         return []
     said = [

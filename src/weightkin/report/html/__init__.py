@@ -12,36 +12,54 @@ and `graph` (where nodes stand, what edges say, the drawing).
 from __future__ import annotations
 
 import json
-import shlex
-from typing import Any
+import re
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
-from weightkin.records import Comparison, ModelRef
+from weightkin.records import Comparison
 from weightkin.records.checking import Check
 from weightkin.records.family import FamilyGraph, rests_on_values
 from weightkin.records.location import Location
 from weightkin.records.registry import Search, Trace
+from weightkin.report.comparison import answer_facts, looked_at
 from weightkin.report.derived import DETAIL_KEYS
+from weightkin.report.glossary import TERMS, anchor_of, meaning_of
 from weightkin.report.heatmap import map_words, residual_words
+from weightkin.report.html.block_figures import accounting_bar, extent_bars, parts_map
+from weightkin.report.html.commands import Record, command_of
 from weightkin.report.html.environment import environment, source_name
-from weightkin.report.html.figures import block_map, pair_map, unit_dots
+from weightkin.report.html.exhibit import Exhibit, head_style
+from weightkin.report.html.figures import block_map, matrix_map, unit_dots
 from weightkin.report.html.graph import graph_values
 from weightkin.report.html.graph_model import family_drawing, trace_drawing
 from weightkin.report.nodes import UNOBSERVED
+from weightkin.report.plain import NOT_SHOWN, found_words
+from weightkin.report.priorities import plain_words as check_words
 from weightkin.report.priorities import what_to_do, worst_first
-from weightkin.report.terminal import TOO_FEW, is_too_few
+from weightkin.report.registry import plain_words as search_words
+from weightkin.report.terminal import TOO_FEW, is_too_few, next_step
 from weightkin.text import counted
 
-__all__ = ["Record", "body", "notebook_html", "page"]
+if TYPE_CHECKING:
+    from weightkin.report.facts import ModelFacts
 
-Record = Comparison | Location | FamilyGraph | Search | Trace | Check
+__all__ = ["Exhibit", "Record", "body", "notebook_html", "page"]
+
 SCRIPTS = ("page.js",)
 GRAPH_SCRIPTS = ("page.js", "cytoscape.min.js", "graph.js")
 MOST_PLOTS = 12  # of unit maps
+USED_TERM = re.compile(r'data-term="([^"]+)"')
+Facts = tuple["ModelFacts | None", "ModelFacts | None"]
 
 
-def page(record: Record, *, command: str = "") -> str:
+def page(
+    record: Record,
+    *,
+    command: str = "",
+    exhibit: Exhibit | None = None,
+    facts: Facts = (None, None),
+) -> str:
     """One self-contained page: under 100 kB, or 600 kB with a family graph, plus the record.
 
     Parameters
@@ -50,17 +68,30 @@ def page(record: Record, *, command: str = "") -> str:
         What a verb returned, or what was read back from JSON.
     command : str
         The command that made the record; by default one that would make it again.
+    exhibit : Exhibit, optional
+        Title, case reference and author to print on it; by default only the date of today.
+    facts : (ModelFacts or None, ModelFacts or None)
+        What the two models of a comparison or a location are, where they could be read.
 
     Returns
     -------
     str
         HTML.
     """
-    contents = body(record, command=command)
-    return _whole(record, contents, GRAPH_SCRIPTS if 'class="graph-data"' in contents else SCRIPTS)
+    shown_by = exhibit or Exhibit()
+    contents = body(record, command=command, exhibit=shown_by, facts=facts)
+    scripts = GRAPH_SCRIPTS if 'class="graph-data"' in contents else SCRIPTS
+    return _whole(record, contents, scripts, shown_by)
 
 
-def body(record: Record, *, command: str = "", is_served: bool = False) -> Markup:
+def body(
+    record: Record,
+    *,
+    command: str = "",
+    is_served: bool = False,
+    exhibit: Exhibit | None = None,
+    facts: Facts = (None, None),
+) -> Markup:
     """The contents of the page, from the sentence to the command; needs its style sheet.
 
     Parameters
@@ -71,6 +102,10 @@ def body(record: Record, *, command: str = "", is_served: bool = False) -> Marku
         The command that made the record; by default one that would make it again.
     is_served : bool
         For a page of the server: the names of registered models are links.
+    exhibit : Exhibit, optional
+        Title, case reference and author to print on it.
+    facts : (ModelFacts or None, ModelFacts or None)
+        What the two models of a comparison or a location are, where they could be read.
 
     Returns
     -------
@@ -78,49 +113,32 @@ def body(record: Record, *, command: str = "", is_served: bool = False) -> Marku
         HTML, everything in it escaped.
     """
     name, values = _template(record)
-    template = environment(is_served=is_served).get_template(name)
-    return Markup(template.render(record=record, command=command or command_of(record), **values))
+    values |= {"record": record, "command": command or command_of(record)}
+    values |= {"exhibit": exhibit, "facts": facts}
+    templates = environment(is_served=is_served)
+    contents = templates.get_template(name).render(**values)
+    used = sorted(set(USED_TERM.findall(contents)) & set(TERMS), key=str.lower)
+    terms = [(anchor_of(x), x, meaning_of(x)) for x in used]
+    end = templates.from_string('{% import "macros.html" as m %}{{ m.glossary(terms) }}')
+    return Markup(contents + end.render(terms=terms))
 
 
 def notebook_html(record: Record) -> str:
     """The page in a frame that runs no script."""
-    frame = escape(_whole(record, body(record), ()))  # the frame reads it as a page of its own
+    frame = escape(
+        _whole(record, body(record), (), Exhibit())
+    )  # the frame reads it as a page of its own
     style = "width:100%;height:40rem;border:1px solid #8883;border-radius:6px"
     return f'<iframe sandbox srcdoc="{frame}" style="{style}" title="weightkin report"></iframe>'
 
 
-def command_of(record: Record) -> str:
-    """The command that makes such a record."""
-    if isinstance(record, Comparison | Location):
-        verb = "compare" if isinstance(record, Comparison) else "locate"
-        words = ["weightkin", verb, *(_source(ref) for ref in (record.a, record.b))]
-        return shlex.join([*words, *_flags(record.parameters), *_options(record)])
-    if isinstance(record, FamilyGraph):
-        sources = [x for node in record.nodes for x in (node.source, *node.duplicates) if x]
-        return shlex.join(["weightkin", "tree", *sources, *_options(record)])
-    if isinstance(record, Check):
-        files = [("--policy", record.policy), ("--registry", record.registry)]
-        given = [x for pair in files if pair[1] for x in pair]
-        if not record.policy:
-            given += _named_in(record, "--deny", "forbidden_ancestors")
-            given += _named_in(record, "--expect-parent", "expected_parents")
-        sources = [x.source for x in record.models]
-        seed = [] if record.challenge else ["--seed", str(record.seed)]
-        return shlex.join(["weightkin", "check", *sources, *given, *seed])
-    search, verb = (record.search, "trace") if isinstance(record, Trace) else (record, "search")
-    return shlex.join(["weightkin", verb, search.source or search.name, *_options(search)])
-
-
-def _named_in(record: Check, option: str, key: str) -> list[str]:
-    return [x for name in record.parameters.get(key, ()) for x in (option, name)]
-
-
-def _whole(record: Record, contents: Markup, scripts: tuple[str, ...]) -> str:
+def _whole(record: Record, contents: Markup, scripts: tuple[str, ...], exhibit: Exhibit) -> str:
     return (
         environment()
         .get_template("report.html")
         .render(
-            title=_title(record),
+            title=exhibit.title or _title(record),
+            head_style=Markup(head_style(exhibit, _title(record))),
             body=contents,
             scripts=scripts,
             record_data=json.loads(record.to_json()),
@@ -159,6 +177,7 @@ def _template(record: Record) -> tuple[str, dict[str, Any]]:
             return "check.html", {
                 "worst": next(iter(worst_first(record)), None),
                 "to_do": what_to_do(record),
+                "plain": check_words(record),
             }
 
 
@@ -168,6 +187,14 @@ def _of_comparison(record: Comparison) -> dict[str, Any]:
     return {
         "a": a,
         "b": b,
+        "found": found_words(record),
+        "caveat": NOT_SHOWN.get(record.verdict, ""),
+        "answers": list(answer_facts(record)),
+        "looked_at": looked_at(record),
+        "next_step": next_step(record),
+        "map": parts_map(record) if record.tests else None,
+        "looked_bar": accounting_bar(record),
+        "bars": extent_bars(record),
         "blocks": block_map(record),
         "too_few": [x for x in record.axes if is_too_few(record, x)],
         "too_few_words": TOO_FEW,
@@ -178,12 +205,7 @@ def _of_comparison(record: Comparison) -> dict[str, Any]:
 
 def _of_location(record: Location) -> dict[str, Any]:
     a, b = _names(record)
-    maps = []
-    for x in record.matrices:
-        columns = [name.rsplit(".", 1)[-1] for name in x.blocks_b]
-        title = f"log10 p of all pairs of blocks, {x.stack}"
-        drawn = pair_map(x.blocks_a, columns, x.log10_pvalues, title) if x.trusts else None
-        maps.append((x, drawn))
+    maps = [(x, matrix_map(x) if x.trusts else None) for x in record.matrices]
     return {
         "a": a,
         "b": b,
@@ -217,6 +239,7 @@ def _of_trace(record: Trace) -> dict[str, Any]:
     drawn = trace_drawing(record)
     return {
         "search": record.search,
+        "plain": search_words(record.search),
         "trace": record,
         "drawn": graph_values(drawn) if drawn.edges else None,
         "notes": {x.model.id: x.model.notes for x in record.search.relatives},
@@ -227,25 +250,3 @@ def _names(record: Comparison | Location) -> tuple[str, str]:
     """Short names of the two models of a record; their sources where those are equal."""
     a, b = (source_name(ref.source) for ref in (record.a, record.b))
     return (a, b) if a != b else (record.a.source, record.b.source)
-
-
-def _source(ref: ModelRef) -> str:
-    return f"{ref.source}@{ref.revision}" if ref.revision and "@" not in ref.source else ref.source
-
-
-def _flags(parameters: dict[str, Any]) -> list[str]:
-    flags = ["--full-digest"] if parameters.get("with_full_digest") else []
-    effort = parameters.get("effort", "standard")
-    flags += ["--effort", effort] if effort != "standard" else []
-    for name in ("published", "controls"):
-        flags += [f"--{name}", str(parameters[name])] if parameters.get(name) else []
-    return flags + [
-        x for source in parameters.get("relatives", ()) for x in ("--with", str(source))
-    ]
-
-
-def _options(record: Any) -> list[str]:
-    level, drawn = ["--alpha", f"{record.alpha:g}"], getattr(record, "challenge", None)
-    if drawn is not None and drawn.drawn == "own":
-        return [*level, "--challenge", f"own:{drawn.hex}"]
-    return [*level, "--seed", str(record.seed)]

@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Mapping
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import PurePath
 from typing import Any
@@ -27,13 +28,34 @@ from weightkin.report.components import STATE_WORDS, component_name, shared_comp
 from weightkin.report.derived import detail_words, identical_words, value_words
 from weightkin.report.descendants import path_words
 from weightkin.report.draws import drawn_by, extent_words
-from weightkin.report.nodes import kind_words
+from weightkin.report.glossary import anchor_of, meaning_of, term_of
+from weightkin.report.nodes import kind_words, related_words
 from weightkin.report.parent_words import parent_words, rival_words
 from weightkin.report.registry import looked_words, numbered, relation_words
-from weightkin.report.terminal import AXIS_WORDS, PART_WORDS, command_text, file_size, printable
+from weightkin.report.terminal import (
+    AXIS_WORDS,
+    PART_WORDS,
+    command_text,
+    file_size,
+    is_test_too_small,
+    printable,
+)
 from weightkin.text import counted, percent
 
 LONGEST_TEXT, LONGEST_COMMAND = 400, 8000  # characters of one text
+TERMS_IN_TEXT = (
+    "hidden units",
+    "V/O dimensions",
+    "residual width",
+    "rotary planes",
+    "query-key signs",
+    "signs by tokens",
+    "units by tokens",
+    "best wrong match",
+    "cosine",
+    "median relative distance",
+)
+IN_TEXT = re.compile(f"({'|'.join(map(re.escape, TERMS_IN_TEXT))})")
 PVALUE = re.compile(r"p (?:=|&lt;=) [-\d.e]+\d")  # not to be broken into lines
 
 
@@ -58,6 +80,7 @@ def environment(*, is_served: bool = False) -> jinja2.Environment:
         "unbroken": _unbroken,
         "accounting": accounting_facts,
         "drawn_by": drawn_by,
+        "explained": partial(_explained, is_served=is_served),
         "extent": extent_words,
         "number": format,
         "percent": percent,
@@ -67,6 +90,10 @@ def environment(*, is_served: bool = False) -> jinja2.Environment:
         "counted": counted,
         "size": file_size,
         "when": _when,
+        "dtypes": _dtypes,
+        "stacks": lambda stacks: ", ".join(f"{name} {n}" for name, n in stacks.items()),
+        "term": partial(_term, is_served=is_served),
+        "too_small": is_test_too_small,
         "pvalue": pvalue_words,
         "log10": log10_words,
         "power": _power,
@@ -79,6 +106,7 @@ def environment(*, is_served: bool = False) -> jinja2.Environment:
         "verdict": lambda verdict: PART_WORDS.get(verdict, verdict),
         "kinds": kind_words,
         "looked": looked_words,
+        "related": related_words,
         "relation": relation_words,
         "path": path_words,
         "equal_kinds": equal_kinds,
@@ -132,6 +160,32 @@ def log10_words(log10_p: float) -> str:
 def source_name(source: str) -> str:
     """Name of the folder or file, which is short."""
     return PurePath(source.rstrip("/")).name or source
+
+
+def _term(label: str, *, is_served: bool) -> Markup:
+    """A label with its explanation, if it is a term: linked to the glossary of a report."""
+    words, term = escape(cut(label)), term_of(label)
+    if not term:
+        return words
+    tag, link = ("abbr", "") if is_served else ("a", Markup(' href="#{}"').format(anchor_of(term)))
+    said = Markup('<{} class="term"{} data-term="{}" title="{}">{}</{}>')
+    return said.format(tag, link, term, meaning_of(term), words, tag)
+
+
+def _explained(text: str, *, is_served: bool) -> Markup:
+    """A text in which the terms that not everybody knows are explained."""
+    parts = IN_TEXT.split(cut(text))
+    return Markup("").join(
+        _term(x, is_served=is_served) if i % 2 else escape(x) for i, x in enumerate(parts)
+    )
+
+
+def _dtypes(dtypes: Mapping[str, int]) -> str:
+    """The number type of a model, with shares where it has several."""
+    total = sum(dtypes.values())
+    if len(dtypes) < 2:
+        return "".join(dtypes)
+    return ", ".join(f"{name} ({percent(n / max(1, total))})" for name, n in dtypes.items())
 
 
 def _hash(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from weightkin.records import Comparison, Test
-from weightkin.records.location import UnitMap
+from weightkin.records.location import Matrix, UnitMap
 from weightkin.report.heatmap import STEPS
 from weightkin.report.html.environment import log10_words, short
 
@@ -127,6 +127,13 @@ def pair_map(rows: Sequence[str], columns: Sequence[str], values: HeatValues, ti
         "texts": texts,
         "caption": f"Rows are blocks of a, columns blocks of b.{grouped} {_legend()}",
     }
+
+
+def matrix_map(x: Matrix) -> Grid:
+    """All pairs of blocks of one kind of stack, as `locate` compared them."""
+    columns = [name.rsplit(".", 1)[-1] for name in x.blocks_b]
+    title = f"log10 p of all pairs of blocks, {x.stack}"
+    return pair_map(x.blocks_a, columns, x.log10_pvalues, title)
 
 
 def unit_dots(m: UnitMap) -> Markup:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from weightkin.records.family import FamilyEdge, FamilyGraph
-from weightkin.records.form import pvalue_words
 from weightkin.records.registry import DeclaredParent, Search, Step, Trace
 from weightkin.report.clues import declared_words, evidence_line
 from weightkin.report.html.environment import short, source_name
 from weightkin.report.html.layout import COLUMN, Link, closing_links, layout
-from weightkin.report.nodes import UNOBSERVED, kind_words
+from weightkin.report.nodes import UNOBSERVED, is_shown, kind_words, related_words
 from weightkin.report.parent_words import parent_words, rival_words, support_words
 from weightkin.report.registry import numbered
 
@@ -46,7 +44,7 @@ class DrawnNode:
 class DrawnEdge:
     """``child`` is placed below ``parent``; a declared edge is what a model says of itself.
 
-    ``is_proven``: an exact test rejects independence of the two at the level.
+    ``is_proven``: an exact test or equal values show that the two are related.
     """
 
     parent: str
@@ -158,21 +156,14 @@ def is_above(high: str, low: str, above: Mapping[str, set[str]]) -> bool:
 
 def edge_facts(edge: FamilyEdge | Step, alpha: float) -> Facts:
     """What an edge rests on, as pairs of a word and a text."""
-    related = pvalue_words(edge.log10_pvalue)
-    if not _is_proven(edge, alpha):
-        related = f"no exact test rejects independence at {alpha:g}: see the evidence"
     facts = [
-        ("Related", related),
+        ("Related", related_words(edge, alpha)),
         ("Probability", parent_words(edge, most=0)),
         ("Support", support_words(edge)),
     ]
     facts += [("Weight", f"{edge.weight:.2f} of the child")] if edge.weight != 1.0 else []
     facts += [("Evidence", evidence_line(x)) for x in edge.evidence]
     return tuple(facts)
-
-
-def _is_proven(edge: FamilyEdge | Step, alpha: float) -> bool:
-    return edge.log10_pvalue <= math.log10(alpha)
 
 
 def _family_edge(edge: FamilyEdge, labels: Mapping[str, str], alpha: float) -> DrawnEdge:
@@ -190,7 +181,7 @@ def _family_edge(edge: FamilyEdge, labels: Mapping[str, str], alpha: float) -> D
         style="inferred" if edge.direction == "determined" else "undetermined",
         probability=edge.probability,
         weight=edge.weight,
-        is_proven=_is_proven(edge, alpha),
+        is_proven=is_shown(edge, alpha),
         facts=tuple(facts),
     )
 
@@ -281,7 +272,7 @@ def _step_edge(step: Step, parent: str, child: str, alpha: float) -> DrawnEdge:
         style="inferred" if step.direction == "determined" else "undetermined",
         probability=step.probability,
         weight=step.weight,
-        is_proven=_is_proven(step, alpha),
+        is_proven=is_shown(step, alpha),
         facts=(("Kind", step.kind), *edge_facts(step, alpha)),
     )
 

@@ -46,6 +46,6 @@
     });
   });
   window.addEventListener("beforeprint", function () {
-    document.querySelectorAll("details").forEach(function (part) { part.open = true; });
+    document.querySelectorAll("details:not(.bulk)").forEach(function (part) { part.open = true; });
   });
 }());
