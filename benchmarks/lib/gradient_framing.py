@@ -84,7 +84,7 @@ def _climb(
         else:
             goal = _margin(cosines, most)
         optimiser.zero_grad()
-        (-goal).backward()  # type: ignore[no-untyped-call]
+        (-goal).backward()
         optimiser.step()
 
 
