@@ -8,9 +8,13 @@ expectation (the nuclear norm of a sum of k rank-one matrices of length 1; 8 / (
 that for large d, which no k exceeds), and its deviation t has a probability of at most
 exp(-k (d - 1) t^2 / 2): it is Lipschitz in the rows, on a product of spheres. There are at most
 exp(k E) choices of k pairs out of N in blocks of n, with `entropy` E. So no choice reaches more
-than `TURN` sqrt(d / k) + sqrt(2 E / (d - 1)), up to a probability that vanishes with k. Where rows
-have something in common, d - 1 is replaced by what the best other partner shows (`Level.chance`):
-a measured correction. What turning values inside heads adds is measured too.
+than `TURN` sqrt(d / k) + sqrt(2 E / (d - 1)), up to a probability that vanishes with k.
+
+In narrow models this sum exceeds one and says nothing. Used is what it is to first order: the
+choice by the law of a cosine itself, ``sqrt(1 - exp(-2 E / (d - 1)))``, of what the turn leaves.
+And where rows have something in common, d - 1 is replaced by what the best other partner shows
+(`Level.chance`). Both are measured (`benchmarks.claims.framing`), not proven, and so is what
+turning values inside heads adds.
 """
 
 from __future__ import annotations
@@ -176,7 +180,9 @@ def reached_by(
     most = NormalDist().inv_cdf((n - 0.375) / (n + 0.25))  # of n normal numbers, on average
     spread = max(1.0 / math.sqrt(max(n_features - 1, 1)), chance / most)
     choices = entropy(2 * n if is_signed else n, np.minimum(n_rows / n_all, 1.0)) / n_views
-    return np.asarray(TURN * np.sqrt(n_features / n_rows) + spread * np.sqrt(2.0 * choices))
+    chosen = np.sqrt(1.0 - np.exp(-2.0 * spread**2 * choices))
+    turned = TURN * np.sqrt(n_features / n_rows)
+    return np.asarray(turned + chosen * np.maximum(1.0 - turned, 0.0))
 
 
 def entropy(n: int, share: Doubles) -> Doubles:
