@@ -69,6 +69,21 @@ def test_the_second_mix_has_what_the_first_lacks():
     assert not set(seeds("second-fit")) & set(seeds("second-test"))
 
 
+def test_the_third_mix_holds_families_of_one_recipe():
+    shares = []
+    for truth in map(draw, seeds("third-fit")[:60]):
+        trained = [x for m in truth["members"].values() for x in m["operations"] if "lr" in x]
+        kinds = Counter(x["op"] for x in trained if x["op"] != "base")
+        shares.append(max(kinds.values()) / sum(kinds.values()))
+        orders = {x["order"] for x in trained}
+        settings = {(x["op"], x["steps"], x["optimiser"], x["lr"], x["decay"]) for x in trained}
+        shares[-1] = (shares[-1], len(settings) == len({x["op"] for x in trained}))
+        assert len(orders) > 1
+    assert np.mean([share for share, _ in shares]) > 0.75
+    assert 0.7 < np.mean([one for _, one in shares]) < 1
+    assert not set(seeds("third-fit")) & set(seeds("third-test"))
+
+
 @pytest.mark.parametrize("half", HALVES)
 def test_a_fifth_of_the_members_with_children_is_hidden_roots_among_them(truths, half):
     hidden = above = roots = 0

@@ -4,7 +4,7 @@
     python -m benchmarks.generate.fit_parents            measure, fit, write
     python -m benchmarks.generate.fit_parents --report   figures of the calibration half too
 
-Weights are fitted on the parts `fit` and `second-fit` of the random families alone: whole
+Weights are fitted on the parts `fit`, `second-fit` and `third-fit` of the random families alone: whole
 families, and random parts of them, of which the rest is out of sight. Predictions on them
 are made by models that did not see the family (five folds); roots, the second pass and the powers
 are fitted to these. How often what is stated is right, and which candidates a 95 % set holds, comes
@@ -33,7 +33,7 @@ from weightkin.lineage.root_features import root_features
 from weightkin.lineage.second_look import second_look
 from weightkin.lineage.trained import LEAST_MIXTURE, before_levels
 
-FITTED = ("fit", "second-fit")
+FITTED = ("fit", "second-fit", "third-fit")
 TREES = {"pairs": 500, "roots": 250}
 FOLDS = 5
 PARTS = 4  # random parts of each family

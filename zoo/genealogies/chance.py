@@ -9,12 +9,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-FIRST, SECOND = (Path(__file__).with_name(name) for name in ("mix.toml", "second.toml"))
+FIRST, *OTHERS = (
+    Path(__file__).with_name(name) for name in ("mix.toml", "second.toml", "third.toml")
+)
 
 
 @cache
 def mix(path: Path = FIRST) -> dict[str, Any]:
-    """One of the two committed mixes; the second says what differs from the first."""
+    """One of the committed mixes; the others say what differs from the first."""
     own = tomllib.loads(path.read_text(encoding="utf-8"))
     return own if path == FIRST else _over(mix(), own) | {"halves": own["halves"]}
 
@@ -29,9 +31,9 @@ def _over(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]
 
 @cache
 def halves() -> dict[str, range]:
-    """Seeds of every half of either mix; no two have one in common."""
+    """Seeds of every half of every mix; no two have one in common."""
     found = {}
-    for path in (FIRST, SECOND):
+    for path in (FIRST, *OTHERS):
         for half, own in mix(path)["halves"].items():
             found[half] = range(own["first"], own["first"] + own["families"])
     return found
@@ -43,9 +45,11 @@ def seeds(half: str) -> range:
 
 
 def mix_of(seed: int) -> dict[str, Any]:
-    """The mix that a family is drawn from, the first unless its seed is one of the second."""
-    second = mix(SECOND)["halves"]
-    return mix(SECOND if any(seed in halves()[half] for half in second) else FIRST)
+    """The mix that a family is drawn from, the first unless its seed is one of another."""
+    for path in OTHERS:
+        if any(seed in halves()[half] for half in mix(path)["halves"]):
+            return mix(path)
+    return mix(FIRST)
 
 
 class Draws:
@@ -54,6 +58,7 @@ class Draws:
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed).random
         self.mix = mix_of(seed)
+        self.recipes: dict[str, dict[str, Any]] | None = None  # settings that are used again
 
     def happens(self, share: float) -> bool:
         """Toss a coin."""

@@ -42,6 +42,10 @@ class _Family:
         sizes = self.mix["sizes"][self.net]
         self.sizes = {key: self.draws.one(choices) for key, choices in sizes.items()}
         self.form = self.draws.weighted(self.mix["family"]["forms"])
+        if self._perhaps(self.mix["family"].get("one_recipe")):
+            self.draws.recipes = {}
+        main = self.mix["family"].get("main_steps")
+        self.main_step = self.draws.weighted(main) if main else None
         self.members: dict[str, dict[str, Any]] = {}
         self.layouts: dict[str, Layout] = {}
         self.batches: dict[str, Operation] = {}  # those of the first trained child of a parent
@@ -146,7 +150,8 @@ class _Family:
         """Names of steps; None where any that applies will do."""
         own = self.mix["compositions"]
         if not self.draws.happens(own["share"]):
-            return [None]
+            is_main = self._perhaps(self.mix["family"].get("main_step"))
+            return [self.main_step if is_main else None]
         n = int(self.draws.weighted(own["lengths"]))
         begun = self.draws.one(own["pairs"]) if self.draws.happens(own["known"]) else []
         return [*begun, *[None] * (n - len(begun))]

@@ -91,7 +91,17 @@ def step(op: str, draws: Draws, at: Layout) -> tuple[Operation, Layout]:
 
 
 def training(op: str, draws: Draws) -> Operation:
-    """Draw how long, how fast and with what something is trained."""
+    """Draw how long, how fast and with what something is trained, and on which batches."""
+    if draws.recipes is None:
+        said = _settings(op, draws)
+    elif op in draws.recipes:
+        said = draws.recipes[op]
+    else:
+        said = draws.recipes[op] = _settings(op, draws)
+    return {**said, "order": draws.seed(), "seed": draws.seed()}
+
+
+def _settings(op: str, draws: Draws) -> Operation:
     own = draws.mix["training"][op]
     decay = float(draws.weighted(draws.mix["training"]["decays"]))
     optimiser = "sgd" if draws.happens(draws.mix["training"]["sgd_share"]) else "adamw"
@@ -101,8 +111,6 @@ def training(op: str, draws: Draws) -> Operation:
         "optimiser": optimiser,
         "lr": draws.log_uniform(*own[optimiser]),
         "decay": decay if optimiser == "adamw" else decay / 100,
-        "order": draws.seed(),
-        "seed": draws.seed(),
     }
 
 
