@@ -4,10 +4,10 @@
     python -m benchmarks.generate.fit_parents            measure, fit, write
     python -m benchmarks.generate.fit_parents --report   figures of the calibration half too
 
-Weights are fitted on the parts `fit`, `second-fit` and `third-fit` of the random families alone: whole
-families, and random parts of them, of which the rest is out of sight. Predictions on them
-are made by models that did not see the family (five folds); roots, the second pass and the powers
-are fitted to these. How often what is stated is right, and which candidates a 95 % set holds, comes
+Weights are fitted on the parts `fit`, `second-fit` and `third-fit` of the random families alone:
+whole families, and random parts of them, of which the rest is out of sight. Predictions on them are
+made by models that did not see the family (five folds); roots, the second pass and the powers are
+fitted to these. How often what is stated is right, and which candidates a 95 % set holds, comes
 from the calibration half. Needs the extra `fit` (lightgbm), which nothing else does.
 """
 
