@@ -271,8 +271,7 @@ def _finish_adding(record: Adding, answer: Answer, *, as_json: bool) -> None:
     if as_json:
         answer.text(record.to_json())
     else:
-        lines = adding_lines(record)
-        answer.lines(lines[-1:] if answer.is_quiet else lines, None)
+        answer.lines(adding_lines(record, is_full=answer.is_verbose))
     for skipped in record.skipped:
         answer.error(why(skipped))
     if record.incomplete:
