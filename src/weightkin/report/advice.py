@@ -62,7 +62,7 @@ RULE_WORDS: Mapping[str, tuple[str, str]] = {  # what a hit is called, and what 
     ),
 }
 OPEN_PARENT = (
-    "The weights leave open which of the two came first. If the model was made from the other one, "
+    "It is not certain which of the two came first. If the model was made from the other one, "
     "name that as base_model in README.md; if the other one was made from it, register it with "
     "`weightkin add`; if it was made from a third model, name and register that. Where none of "
     "this is known, nothing needs to be declared: undetermined-direction in the policy sets the "
