@@ -35,6 +35,14 @@ class UsageError(WeightkinError):
     exit_code = 4
 
 
+class AmbiguousName(UsageError):
+    """A name that several registered models have; ``numbers`` are theirs."""
+
+    def __init__(self, message: str, numbers: tuple[int, ...]) -> None:
+        super().__init__(message)
+        self.numbers = numbers
+
+
 class UnusableRegistry(WeightkinError):
     """A registry that is damaged, of a later version, or cannot be written."""
 

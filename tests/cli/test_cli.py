@@ -113,7 +113,7 @@ def test_show_of_a_model_whose_config_cannot_be_read_is_incomplete(pair, tmp_pat
 
 
 def test_show_prints_blocks_axes_and_digest(pair):
-    found = run("show", pair / "a")
+    found = run("show", pair / "a", "-v")
     assert found.returncode == 0
     for word in ("decoder", "mlp.gate", "attn.v", "32 in any order", "wk1-"):
         assert word in found.stdout

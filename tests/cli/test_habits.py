@@ -11,6 +11,7 @@ import pytest
 from tests import models
 from tests.commands import command
 from weightkin.cli.selecting import selected
+from weightkin.errors import AmbiguousName
 from weightkin.records.listing import Described, Listing
 from weightkin.records.registry import Registered
 from weightkin.registry import Registry
@@ -156,13 +157,34 @@ def test_parameters_are_counted_as_people_do(n, words):
     assert count_words(n) == words
 
 
-def test_a_name_of_several_models_says_which_is_meant(home):
+@pytest.mark.parametrize("verb", ["search", "trace", "descendants"])
+def test_a_name_of_several_models_is_refused_and_their_numbers_are_listed(home, verb):
     store = ("--registry", home / "r.sqlite")
-    said = "a is the name of 2 models: #2 is meant, added last; the others are #1"
-    for verb in ("search", "trace", "descendants"):
-        assert said in command(verb, "a", *store).stderr
-        assert command(verb, "2", *store).stderr == ""
-        assert command(verb, home / "a", *store).stderr == ""
+    refused = command(verb, "a", *store)
+    assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (4, "", 1)
+    for number, source in ((1, home / "a"), (2, home / "twice" / "a")):
+        assert f"#{number} ({source}, " in refused.stderr
+        assert command(verb, f"#{number}", *store).returncode == 0
+        assert command(verb, source, *store).returncode == 0  # a path is a path
+
+
+def test_a_query_in_python_refuses_such_a_name_with_the_numbers(home):
+    registry = Registry(home / "r.sqlite")
+    for query in (registry.search, registry.trace, registry.descendants):
+        with pytest.raises(AmbiguousName) as refused:
+            query("a")
+        assert refused.value.numbers == (1, 2)
+
+
+def test_the_gate_and_remove_list_the_numbers_of_such_a_name(home, registry):
+    store = ("--registry", registry)
+    denied = command("check", home / "a", "--deny", "a", *store)
+    checked = command("check", "a", *store)
+    asked = command("remove", "a", *store)
+    assert [x.returncode for x in (denied, checked, asked)] == [2, 3, 4]
+    for done in (denied, checked, asked):
+        assert all(number in done.stdout + done.stderr for number in ("#1", "#2"))
+    assert len(Registry(registry).list()) == 2
 
 
 def test_what_may_not_be_read_is_no_wrong_command_line(home, monkeypatch, tmp_path):

@@ -56,6 +56,15 @@ def test_every_command_knows_h_and_shares_its_options(name):
         assert {"--output", "--quiet", "-q", "--verbose", "-v", "--color"} <= flags
 
 
+def test_quiet_is_the_first_line_of_what_is_listed(home, tmp_path):
+    for words in (("show", home / "a"), ("add", home / "a", "--registry", home / "r.sqlite")):
+        quiet, normal = command(*words, "-q").stdout, command(*words).stdout
+        timeless = [re.sub(r"[0-9.]+ s", "", x) for x in (quiet, normal.splitlines()[0] + "\n")]
+        assert timeless[0] == timeless[1]
+    done = command("sketch", home / "a", home / "child", "--out", tmp_path, "-q")
+    assert done.stdout.count("\n") == 1
+
+
 def test_a_shared_option_has_one_help_text():
     texts = {}
     for found in COMMANDS.values():
@@ -169,8 +178,9 @@ def test_answers_stay_within_the_terminal(home, monkeypatch, width):
     monkeypatch.chdir(home)
     for words in (("compare", "a", "child"), ("compare", "a", "other"), ("locate", "a", "child"),
                   ("tree", "a", "child", "other"), ("show", "a"), ("trace", "1"), ("search", "1"),
-                  ("check", "child", "--deny", "a")):  # fmt: skip
-        store = ("--registry", "r.sqlite") if words[0] in ("trace", "search") else ()
+                  ("check", "child", "--deny", "a"), ("add", "a", "child", "-v"),
+                  ("sketch", "a", "-v", "--out", f"sketches{width}")):  # fmt: skip
+        store = ("--registry", "r.sqlite") if words[0] in ("trace", "search", "add") else ()
         lines = command(*words, *store).stdout.splitlines()
         long = [x for x in lines if len(x) > width and " " in x.strip() and " $ " not in x]
         assert long == []
@@ -221,7 +231,7 @@ def test_adding_and_sketching_are_drawn_too(home, tmp_path):
     command("add", home / "a", "--registry", tmp_path / "r", "--json", "--output", added)
     command("sketch", home / "a", "--out", tmp_path / "s", "--json", "--output", sketched)
     assert "1 added, 0 already registered" in command("render", added).stdout
-    assert command("render", sketched).stdout.startswith("a: ")
+    assert command("render", sketched).stdout.startswith("1 file written, ")
 
 
 def test_a_saved_record_is_written_in_every_format(tmp_path):

@@ -16,8 +16,8 @@ from tests.registry.test_commands import run
 from weightkin import Policy, Registry, check
 from weightkin.errors import UnreadableModel, UsageError
 from weightkin.records.checking import Check
+from weightkin.report.advice import NO_REGISTRY, RULE_WORDS, advice
 from weightkin.report.checking import check_lines
-from weightkin.report.findings import NO_REGISTRY, RULE_WORDS, advice
 from weightkin.report.sarif import sarif
 
 CARDS = {  # of the zoo, name: front matter

@@ -12,8 +12,9 @@ from weightkin.records import Comparison
 from weightkin.records.checking import RULES
 from weightkin.records.codes import DECLARED, EARLIER, EVIDENCE, FINDINGS, NOTES, PATTERNS, REASONS
 from weightkin.records.kinds import KINDS, KindFacts
+from weightkin.report.advice import RULE_WORDS
 from weightkin.report.clues import DECLARED_WORDS, EVIDENCE_WORDS
-from weightkin.report.findings import FINDING_WORDS, NOTE_WORDS, RULE_WORDS
+from weightkin.report.findings import FINDING_WORDS, NOTE_WORDS
 from weightkin.report.model_card import model_card
 from weightkin.report.parentage import of_comparison
 from weightkin.report.reasons import PATTERN_WORDS, REASON_WORDS, in_words

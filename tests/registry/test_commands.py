@@ -12,7 +12,8 @@ def file(family, tmp_path_factory):
     path = tmp_path_factory.mktemp("commands") / "r.sqlite"
     done = run("add", family / "root", family / "child", "--registry", path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("added   #1 root\nadded   #2 child\n2 added, 0 already")
+    assert done.stdout.startswith("2 added, 0 already registered, in ")
+    assert done.stdout.endswith("\n\n  added       #1 root\n  added       #2 child\n")
     return path
 
 

@@ -13,6 +13,7 @@ from weightkin.registry.store import folder_of
 
 @pytest.fixture
 def path(family, tmp_path):
+    (tmp_path / "r").mkdir()
     Registry(tmp_path / "r" / "r.sqlite").add([family / "root", family / "stranger"])
     return tmp_path / "r" / "r.sqlite"
 

@@ -1,14 +1,16 @@
 """Claim: who may not write a registry sees all of it, or is told that it cannot be seen."""
 
 import os
+import re
 import shutil
 import sqlite3
 
 import pytest
 
+from tests.commands import command
 from tests.registry.sealed import change
 from weightkin import Registry
-from weightkin.errors import UnusableRegistry
+from weightkin.errors import UnusableRegistry, WeightkinError
 from weightkin.registry.store import opened
 
 
@@ -43,6 +45,40 @@ def test_what_another_process_has_open_is_seen_whole(written, monkeypatch):
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert names(written) == ["root", "m00"]
     assert Registry(written).verify() == ()
+
+
+@pytest.mark.parametrize("where", ["no/r.sqlite", "no/such/r.sqlite", "file/r.sqlite"])
+def test_a_registry_without_its_folder_is_refused_and_nothing_is_made(family, tmp_path, where):
+    (tmp_path / "file").write_text("a file")
+    path = tmp_path / where
+    registry = Registry(path)
+    model = str(family / "root")
+    for ask in (
+        lambda: registry.add([model]),
+        lambda: Registry(path, store=f"lance:{tmp_path / 'no' / 'x'}").add([model]),
+        lambda: registry.import_(tmp_path / "file"),
+        lambda: registry.search(model),
+        lambda: registry.export(tmp_path / "out"),
+        lambda: registry.remove("root"),
+        registry.list,
+        registry.family,
+        registry.verify,
+    ):
+        with pytest.raises(WeightkinError, match=re.escape(str(tmp_path))):
+            ask()
+    assert [x.name for x in tmp_path.iterdir()] == ["file"]
+    for words in (("add", model), ("search", model), ("list",), ("trace", "#1"), ("tree",)):
+        done = command(*words, "--registry", path)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (3, "", 1)
+        assert str(path) in done.stderr
+    assert [x.name for x in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_registry_in_a_folder_that_cannot_be_written_is_not_made(family, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    with pytest.raises(UnusableRegistry, match=re.escape(str(tmp_path / "r.sqlite"))):
+        Registry(tmp_path / "r.sqlite").add([family / "root"])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_log_without_its_process_is_refused(written, tmp_path, monkeypatch):

@@ -225,7 +225,7 @@ def test_damaged_pages_and_short_vectors_are_told_in_one_line(family, tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_told_in_one_line(family, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UnusableRegistry, match="cannot be used"):
+    with pytest.raises(UnusableRegistry, match="cannot be made"):
         Registry(tmp_path / "file" / "r.sqlite").add([family / "root"])
 
 

@@ -286,6 +286,7 @@ def without_times(record):
 
 def everything(kind, family, folder):
     """What every verb says about one registry, as records."""
+    folder.mkdir()
     registry = Registry(folder / "r.sqlite", store=place_of(kind, folder))
     said = [registry.add([family / x for x in ("root", "child", "stranger")])]
     said += [registry.trace("child"), registry.family()]

@@ -9,8 +9,9 @@ import pytest
 from markdown_it import MarkdownIt
 
 from tests.report.records import check
-from weightkin.records.checking import RULES, Check
-from weightkin.report.findings import advice
+from weightkin.records.checking import RULES, Ancestor, Check, Finding
+from weightkin.records.comparison import Summary
+from weightkin.report.advice import HIDDEN_PARENT, OPEN_PARENT, RULE_WORDS, advice
 from weightkin.report.html import Record, body, page
 from weightkin.report.junit import junit
 from weightkin.report.markdown import MOST_ROWS, markdown
@@ -67,6 +68,46 @@ def test_each_advice_is_there_once_with_its_commands():
         assert once.replace("`", "").count(plain) == 1
     assert body(record).count(found[0].text) == 1
     assert plain_words(record).endswith("break the policy: forbidden-ancestor, undeclared-parent.")
+
+
+def finding(code, parent, source="near"):
+    summary = Summary(verdict="dependent", basis="exact", log10_pvalue=-9.0, parent=parent)
+    return Finding(rule="undeclared-parent", level="error", state="hit", code=code, data={},
+                   fingerprint=f"{code}{source}", summary=summary,
+                   ancestor=Ancestor(name="near", source=source))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("code", "parent", "words", "command"),
+    [
+        ("not-declared", "a", RULE_WORDS["undeclared-parent"][1], "trace"),
+        ("copy-not-declared", "undetermined", RULE_WORDS["undeclared-parent"][1], "trace"),
+        ("not-declared", "undetermined", OPEN_PARENT, "compare"),
+        ("perhaps-child", "undetermined", OPEN_PARENT, "compare"),
+        ("perhaps-other-child", "b", OPEN_PARENT, "compare"),
+        ("hidden-parent", "undetermined", HIDDEN_PARENT, "search"),
+    ],
+)
+def test_nobody_is_told_to_declare_a_parent_that_is_not_known(code, parent, words, command):
+    model = replace(check().models[0], source="mine", findings=(finding(code, parent),))
+    (todo,) = what_to_do(replace(check(), models=(model,), registry="r.sqlite"))
+    assert todo.text == words
+    ((verb, *rest),) = todo.commands
+    assert verb == command
+    assert "mine" in rest
+
+
+def test_the_command_for_an_open_parent_names_the_other_candidates():
+    both = (finding("perhaps-child", "undetermined", "x"), finding("perhaps-child", "b", "y"))
+    model = replace(check().models[0], source="mine", findings=both)
+    (todo,) = what_to_do(replace(check(), models=(model,), registry="r.sqlite"))
+    assert todo.commands == (
+        ("compare", "x", "mine", "--with", "y"),
+        ("compare", "y", "mine", "--with", "x"),
+    )
+    imported = replace(model, findings=(finding("perhaps-child", "undetermined", ""),))
+    (todo,) = what_to_do(replace(check(), models=(imported,), registry="r.sqlite"))
+    assert todo.commands == (("search", "mine", "--registry", "r.sqlite"),)
 
 
 def test_markdown_is_a_table_below_the_worst_finding():

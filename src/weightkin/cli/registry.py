@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from weightkin.records.registry import Trace
     from weightkin.registry import Registry
 
-MOST_NAMED = 5
 Where = Annotated[
     str | None,
     typer.Option(
@@ -87,7 +86,6 @@ def search(
 
     reports.check((source,))
     home = _home(registry)
-    _say_clash(home, source, answer)
     record = home.search(source, alpha=alpha, most=most, seed=seed)
     with reports.beside(record, answer.note):
         if as_json:
@@ -116,7 +114,6 @@ def trace(
     exclusive(json=as_json, format=form)
     reports.check((source,))
     home = _home(registry)
-    _say_clash(home, source, answer)
     record = home.trace(source, alpha=alpha, most=most, seed=seed)
     with reports.beside(record, answer.note):
         if form is not None:
@@ -142,7 +139,6 @@ def descendants(
     from weightkin.report.descendants import descendants_lines
 
     home = _home(registry)
-    _say_clash(home, source, answer)
     record = home.descendants(source, alpha=alpha, seed=seed)
     if as_json:
         answer.text(record.to_json())
@@ -240,17 +236,6 @@ def _home(path: Path | None, store: str | None = None) -> Registry:
     return Registry(path, store=store)
 
 
-def _say_clash(home: Registry, source: str, answer: Answer) -> None:
-    """Say which model is meant where a name is that of several."""
-    from weightkin.registry.queries import named_at
-
-    found = named_at(home.path, source)
-    if len(found) > 1 and not Path(source).exists():
-        others = ", ".join(f"#{x.id}" for x in found[:-1][-MOST_NAMED:])
-        said = f"{source} is the name of {counted(len(found), 'model')}"
-        answer.note(f"{said}: #{found[-1].id} is meant, added last; the others are {others}")
-
-
 def _print_trace(record: Trace, home: Registry, answer: Answer, *, as_json: bool) -> None:
     from weightkin.report.registry import trace_lines
 
@@ -271,8 +256,7 @@ def _finish_adding(record: Adding, answer: Answer, *, as_json: bool) -> None:
     if as_json:
         answer.text(record.to_json())
     else:
-        lines = adding_lines(record)
-        answer.lines(lines[-1:] if answer.is_quiet else lines, None)
+        answer.lines(adding_lines(record, is_full=answer.is_verbose))
     for skipped in record.skipped:
         answer.error(why(skipped))
     if record.incomplete:

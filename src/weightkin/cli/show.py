@@ -24,7 +24,8 @@ def show(
     from weightkin.anatomy import read_anatomy
     from weightkin.formats import digest
     from weightkin.formats.ledger import own_ledger, with_beside
-    from weightkin.report.model import file_lines, model_lines, model_record
+    from weightkin.report.model import model_record
+    from weightkin.report.showing import file_lines, model_lines
     from weightkin.sketch.source import open_model
 
     if estimate:
@@ -39,6 +40,7 @@ def show(
     if as_json:
         answer.text(record.to_json())
     else:
-        answer.lines([*model_lines(record), *(["", *file_lines(ledger)] if files else [])])
+        lines = model_lines(record, is_full=answer.is_verbose)
+        answer.lines([*lines, *(["", *file_lines(ledger)] if files else [])])
     if model.problems or not own.is_whole:  # an unreadable config is not all of the source either
         raise typer.Exit(EXIT_INCOMPLETE)

@@ -66,7 +66,7 @@ def sketch(
     if as_json:
         answer.text(record.to_json())
     else:
-        answer.lines(sketching_lines(record), None)
+        answer.lines(sketching_lines(record, is_full=answer.is_verbose))
     for skipped in record.skipped:
         answer.error(why(skipped))
     if record.incomplete:

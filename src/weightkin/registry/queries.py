@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from weightkin._version import __version__
-from weightkin.errors import UnreadableModel
+from weightkin.errors import AmbiguousName, UnreadableModel
 from weightkin.evidence.reach import LEAST_TESTED, reachable_share
 from weightkin.formats import Model
 from weightkin.formats.declared import Declared
@@ -24,8 +24,9 @@ from weightkin.registry.store import COLUMNS, opened, registered
 from weightkin.registry.stores import store_of
 from weightkin.sketch import Sketch
 from weightkin.sketch.source import open_model
-from weightkin.text import shown, unreadable
+from weightkin.text import counted, shown, unreadable
 
+MOST_LISTED = 8  # models of one name in a message
 MOST_DIGITS = 18  # of a number that a registry can have given
 
 
@@ -41,6 +42,15 @@ def unregistered(name: str, path: Path) -> UnreadableModel:
     return unreadable(shown(name), f"{what} (`weightkin list` shows them)")
 
 
+def ambiguous(name: str, found: tuple[Registered, ...]) -> AmbiguousName:
+    """Make the error for a name of several registered models, the last of which are listed."""
+    listed = ", ".join(f"#{x.id} ({shown(x.source)}, {x.added[:10]})" for x in found[-MOST_LISTED:])
+    n_left = len(found) - MOST_LISTED
+    more = f" and {n_left} more (`weightkin list -v` shows them)" if n_left > 0 else ""
+    said = f"{shown(name)}: the name of {counted(len(found), 'registered model')}; name one by its"
+    return AmbiguousName(f"{said} number: {listed}{more}", tuple(x.id for x in found))
+
+
 def prepared(path: Path, source: str | Path | Model) -> tuple[Prepared, Registered | None]:
     """A model to search for in the registry at a path; and which registered one it is, if any."""
     with opened(path, to_write=False) as connection:
@@ -51,7 +61,9 @@ def prepared(path: Path, source: str | Path | Model) -> tuple[Prepared, Register
             if not may_be_elsewhere(str(source)):
                 raise nowhere(str(source), path)
             return prepare(source), None
-        own = found[-1]
+        if len(found) > 1:
+            raise ambiguous(str(source), found)
+        (own,) = found
         file, slot = connection.execute(
             "SELECT contents.sketch, contents.slot FROM contents JOIN models"
             " ON models.slot = contents.slot WHERE models.id = ?",

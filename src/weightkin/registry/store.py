@@ -51,7 +51,25 @@ def folder_of(path: Path) -> Path:
 
 def no_registry(path: Path) -> UnusableRegistry:
     """Make the error for a registry that is not there."""
+    if not (_is_default(path) or path.resolve().parent.is_dir()):
+        return UnusableRegistry(f"{path}: no such registry, and its folder does not exist")
     return UnusableRegistry(f"{path}: no such registry; `weightkin add` makes one")
+
+
+def _is_default(path: Path) -> bool:
+    """Whether it is the file of the user, the only one whose folder is made."""
+    return path == default_file()
+
+
+def check_folder(path: Path) -> None:
+    """Refuse to make a registry where there is no folder for it, or none that can be written."""
+    folder = path.resolve().parent
+    if path.exists() or (_is_default(path) and not folder.exists()):
+        return
+    if not folder.is_dir():
+        raise UnusableRegistry(f"{path}: cannot be made, since its folder does not exist")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UnusableRegistry(f"{path}: cannot be made, since its folder cannot be written")
 
 
 @contextmanager
@@ -111,6 +129,7 @@ def opened(
         if path.exists() and not path.is_file():
             raise UnusableRegistry(f"{path}: not a registry (not a regular file)")
         if to_write:
+            check_folder(path)
             folder_of(path).mkdir(parents=True, exist_ok=True)
         elif not path.exists():
             raise no_registry(path)

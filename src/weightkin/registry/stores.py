@@ -16,7 +16,7 @@ from weightkin.formats.write_guard import refuse_inside
 from weightkin.registry.file_backend import FileStore
 from weightkin.registry.schema import place_of
 from weightkin.registry.sealed import SealedStore, Store
-from weightkin.registry.store import folder_of
+from weightkin.registry.store import check_folder, folder_of
 
 LANCE = "lance:"
 ELSEWHERE = re.compile(r"(s3|gs|az)://[^/\s@?#]+(/[^\s@?#]+)*/?")  # no password in an address
@@ -103,6 +103,7 @@ def new_place(path: Path, store: str | None, sources: Sequence[str | Path] = ())
     where = address(store)
     if "://" not in where:
         refuse_inside(Path(where), sources)
+    check_folder(path)  # before anything of the place is made
     if not path.exists():
         from weightkin.registry.lance import check_empty
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from weightkin.records.components import ComponentRelation, ModelComponent
 from weightkin.records.family import FamilyNode
+from weightkin.report.line import fact
 from weightkin.text import shown
 
 STATES = ("changed", "rounded", "equal", "unrelated")
@@ -17,7 +18,7 @@ STATE_WORDS = {
     "alone": "only in one model",
 }
 COMPONENT_WORDS = {"unet": "U-Net", "vae": "VAE"}
-LIBRARY_WORDS = "names of another publisher, read as those of {}"
+LIBRARY_WORDS = "of another publisher, read as those of {}"
 
 
 def components_words(components: Sequence[ComponentRelation]) -> str:
@@ -55,11 +56,14 @@ def component_lines(components: Sequence[ComponentRelation]) -> list[str]:
 def model_components(components: Sequence[ModelComponent]) -> list[str]:
     """One line for each component of a model, or about the names of one that is not in parts."""
     if len(components) == 1 and components[0].names_of and not components[0].stored_as:
-        return [f"  {'names':<8} of another publisher, read as those of {components[0].names_of}"]
+        return [fact("names", LIBRARY_WORDS.format(shown(components[0].names_of)))]
     return [
-        f"  {'part':<8} {_called(x.name)}:"
-        f" {x.n_tensors} tensors, {x.n_parameters:,} values, stored as {shown(x.stored_as)}*"
-        + (f" ({LIBRARY_WORDS.format(x.names_of)})" if x.names_of else "")
+        fact(
+            "part",
+            f"{_called(x.name)}: {x.n_tensors} tensors, {x.n_parameters:,} values, stored as"
+            f" {shown(x.stored_as)}*"
+            + (f" (names {LIBRARY_WORDS.format(shown(x.names_of))})" if x.names_of else ""),
+        )
         for x in components
     ]
 

@@ -1,4 +1,4 @@
-"""Words for findings of a policy, for its rules with what to do about each, and for notes."""
+"""Words for findings of a policy, and for notes."""
 
 from __future__ import annotations
 
@@ -13,76 +13,6 @@ from weightkin.report.clues import DECLARED_WORDS
 from weightkin.report.reasons import REASON_WORDS, Words, in_words
 from weightkin.text import counted, percent, shown
 
-MISSING_REGISTRY = ("no-registry", "registry-damaged")  # what is missing is the registry itself
-NO_REGISTRY = (
-    "Name a registry with --registry FILE, or make one: `weightkin add` the models that the check "
-    "is about. Nothing is concluded from what could not be tested."
-)
-RULE_WORDS: Mapping[str, tuple[str, str]] = {  # what a hit is called, and what to do
-    "forbidden-ancestor": (
-        "The model shares weights with a forbidden model.",
-        "The two share weights or an initialisation; a common ancestor counts too. Train from "
-        "another base, or stop forbidding that model (policy file, --deny).",
-    ),
-    "forbidden-family": (
-        "The model has a relative in the family of a forbidden model.",
-        "A family consists of all registered models that share weights with the one named. Train "
-        "from another base, or remove the family from the list.",
-    ),
-    "missing-parent": (
-        "The expected parent shares no weights with the model, or was derived from it.",
-        "Check which weights were published, and which parent was meant.",
-    ),
-    "undeclared-parent": (
-        "A parent found in the weights is not declared.",
-        "Name the parent as base_model in the front matter of README.md: "
-        "`weightkin trace MODEL --format model-card` prints the lines.",
-    ),
-    "contradicted-parent": (
-        "A declared parent is contradicted by the weights.",
-        "Correct base_model in the model card, or check which weights were published.",
-    ),
-    "unverified-parent": (
-        "A declared parent could not be compared with the weights.",
-        "Register the declared parent with `weightkin add`, or name it with --expect-parent.",
-    ),
-    "looser-licence": (
-        "The declared licence permits more than that of an ancestor.",
-        "The two declared licences are in different classes of the policy's table. Whether the "
-        "combination is allowed is for a person to decide.",
-    ),
-    "unknown-licence": (
-        "A licence of the model or its ancestors is not declared, or not known.",
-        "Declare a licence in the front matter of README.md, or give its class under licences "
-        "in the policy.",
-    ),
-    "unknown-origin": (
-        "The model has no registered relative and declares no parent.",
-        "Declare the parent in the model card, or register the models it may come from.",
-    ),
-    "unverifiable": (
-        "A model, or something that the policy names, could not be read or tested.",
-        "Make it readable, or its name unambiguous, and run the check again. Nothing is concluded "
-        "from what could not be tested.",
-    ),
-}
-NO_TEST = (
-    "No test applies to these models, so shared weights cannot be excluded. Do not check them "
-    "against each other, or accept exit code 2."
-)
-NOT_EXCLUDED = (
-    "Too much of the model is outside the tests to exclude shared weights; the reason is above."
-)
-ADVICE = {  # for findings where that of their rule does not fit
-    "named-not-testable": NO_TEST,
-    "family-not-testable": NO_TEST,
-    "search-not-testable": NO_TEST,
-    "named-tested-little": NOT_EXCLUDED,
-    "hidden-together": NOT_EXCLUDED,
-    "hidden-anywhere": NOT_EXCLUDED,
-    "sketch-only": "Check the model itself, not a sketch of it.",
-}
-
 
 def finding_line(finding: Finding) -> str:
     """Why a rule was hit, as one line."""
@@ -92,16 +22,6 @@ def finding_line(finding: Finding) -> str:
 def note_line(found: Note) -> str:
     """What else a registry knows of a model, as one line."""
     return in_words(NOTE_WORDS, found.code, found.data)
-
-
-def advice(finding: Finding) -> str:
-    """What to do about a finding."""
-    reason = finding.data.get("reason")
-    is_absent = isinstance(reason, dict) and reason.get("code") == "not-registered"
-    is_missing = is_absent or finding.code in MISSING_REGISTRY
-    if is_missing:
-        return NO_REGISTRY
-    return ADVICE.get(finding.code, RULE_WORDS[finding.rule][1])
 
 
 def _known(finding: Finding) -> dict[str, str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree as ET
 
 from weightkin.records.checking import NEED_REGISTRY, RULES, Check, Checked, Finding
-from weightkin.report.findings import RULE_WORDS, advice
+from weightkin.report.advice import RULE_WORDS, advice
 from weightkin.report.terminal import printable
 
 NAMED_FOR = {  # rules about models that a policy or the command line names, and where it does

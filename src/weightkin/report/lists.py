@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from weightkin.records.estimating import Estimate
 from weightkin.records.listing import Adding, Described, Listing
+from weightkin.records.notes import Skipped
 from weightkin.records.registry import Registered
-from weightkin.records.sketching import Sketching
+from weightkin.records.sketching import SketchFile, Sketching
+from weightkin.report.line import Line, Style, fact
 from weightkin.report.sentences import one_line
 from weightkin.report.table import table
 from weightkin.report.terminal import file_size, printable
@@ -20,11 +22,52 @@ if TYPE_CHECKING:
     from weightkin.evidence.controls import Control
 
 
-def adding_lines(record: Adding) -> list[str]:
-    """One line for each model, and one for all."""
-    lines = [f"added   {_model(m)}" for m in record.added]
-    lines += [f"known   {_model(m)}" for m in record.known]
-    return [*lines, f"{one_line(record)}, in {record.seconds:.1f} s"]
+MAX_LINES = 20  # models that are listed in short
+
+
+def adding_lines(record: Adding, *, is_full: bool = False) -> list[str]:
+    """How many were added, what that leaves, and a line for each model.
+
+    Parameters
+    ----------
+    record : Adding
+        What was done.
+    is_full : bool
+        Every model, with its source and digest.
+
+    Returns
+    -------
+    list of str
+        The sentence first.
+    """
+    lines = [
+        Line.of((f"{one_line(record)}, in {record.seconds:.1f} s", _tone(record.skipped))),
+        _added_words(record),
+    ]
+    states = [("added", m) for m in record.added] + [("known", m) for m in record.known]
+    shown = states if is_full else states[:MAX_LINES]
+    lines += [""] if shown else []
+    for state, m in shown:
+        lines.append(fact(state, _model(m)))
+        lines += _identity(m) if is_full else []
+    if n_left := len(states) - len(shown):
+        lines.append(f"  {n_left} more (-v lists them)")
+    return lines
+
+
+def _added_words(record: Adding) -> str:
+    """What can be done now, or what is missing."""
+    if record.n_waiting:
+        return f"{counted(record.n_waiting, 'model')} can be tried again with --resume."
+    if record.skipped:
+        return "What could not be read is not registered."
+    if not record.added:
+        return "Nothing had to be done."
+    return "`search` and `trace` find relatives among all models of the registry."
+
+
+def _tone(skipped: Sequence[Skipped]) -> Style:
+    return "open" if skipped else "found"
 
 
 def listing_lines(record: Listing, *, is_full: bool = False, width: int = WIDE) -> list[str]:
@@ -78,14 +121,38 @@ def _listed(m: Registered) -> str:
     return f"{_model(m)} {printable(since)} {printable(m.source)}{said}"
 
 
-def sketching_lines(record: Sketching) -> list[str]:
-    """Name, file, its size, and how much of the model was read."""
-    return [
-        f"{printable(s.name)}: {printable(s.file)} ({file_size(s.size)}; read"
-        f" {file_size(s.bytes_read)} of {file_size(s.n_bytes_model)})"
-        + ("; some tensors could not be read" if s.incomplete else "")
-        for s in record.sketches
+def sketching_lines(record: Sketching, *, is_full: bool = False) -> list[str]:
+    """How many sketches were written, what they are for, and each file.
+
+    Parameters
+    ----------
+    record : Sketching
+        What was written.
+    is_full : bool
+        Every file, with the source and the digest of its model.
+
+    Returns
+    -------
+    list of str
+        The sentence first.
+    """
+    total = file_size(sum(s.size for s in record.sketches))
+    lines: list[str] = [
+        Line.of((f"{one_line(record)}, {total} in all", _tone(record.skipped))),
+        "A sketch stands for its model in most commands; some tests are left out then."
+        if not any(s.incomplete for s in record.sketches)
+        else "Not all tensors could be read; the sketches contain the others.",
+        "",
     ]
+    shown = record.sketches if is_full else record.sketches[:MAX_LINES]
+    for s in shown:
+        part = "; some tensors could not be read" if s.incomplete else ""
+        read = f"{file_size(s.bytes_read)} of {file_size(s.n_bytes_model)} read"
+        lines.append(fact("sketch", f"{printable(s.file)} ({file_size(s.size)}; {read}{part})"))
+        lines += _identity(s) if is_full else []
+    if n_left := len(record.sketches) - len(shown):
+        lines.append(f"  {n_left} more (-v lists them)")
+    return lines
 
 
 def estimate_lines(record: Estimate) -> list[str]:
@@ -126,6 +193,11 @@ def control_lines(controls: Sequence[Control]) -> list[str]:
             f"{median(values):>9.4f}{max(values):>9.4f}"
         )
     return lines
+
+
+def _identity(m: Registered | SketchFile) -> list[str]:
+    """Where a model was read, and its digest."""
+    return [f"    {printable(m.source)}", f"    {printable(m.digest)}"]
 
 
 def _model(m: Registered) -> str:

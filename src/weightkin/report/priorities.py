@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from weightkin.records.checking import RULES, Check, Checked, Finding
-from weightkin.report.findings import advice
+from weightkin.report.advice import advice, is_open_parent
 
+MOST_BESIDE = 3  # other candidates that a comparison is given
 DECLARING = ("undeclared-parent", "contradicted-parent")  # rules that a model card answers
 ORDER = {rule: i for i, rule in enumerate(RULES)}
 
@@ -51,13 +52,21 @@ def what_to_do(record: Check) -> list[ToDo]:
 
 def _to_do(text: str, found: Sequence[tuple[Checked, Finding]], record: Check) -> ToDo:
     where = ("--registry", record.registry) if record.registry else ()
-    commands = [
-        ("trace", model.source, *where, "--format", "model-card")
-        for model, x in found
-        if x.rule in DECLARING
-    ]
+    commands = [words for model, x in found if (words := _command(model, x, where))]
     rules = dict.fromkeys(x.rule for _, x in found)
     return ToDo(text, tuple(rules), tuple(dict.fromkeys(commands)))
+
+
+def _command(model: Checked, x: Finding, where: tuple[str, ...]) -> tuple[str, ...]:
+    """What prints the lines to declare, or else looks at the parents that are possible."""
+    if is_open_parent(x) and x.ancestor is not None and x.ancestor.source:
+        open_ = [y.ancestor.source for y in model.findings if is_open_parent(y) and y.ancestor]
+        others = [y for y in dict.fromkeys(open_) if y and y != x.ancestor.source]
+        beside = [word for other in others[:MOST_BESIDE] for word in ("--with", other)]
+        return ("compare", x.ancestor.source, model.source, *beside)
+    if is_open_parent(x) or x.code == "hidden-parent":
+        return ("search", model.source, *where)
+    return ("trace", model.source, *where, "--format", "model-card") if x.rule in DECLARING else ()
 
 
 def _rank(x: Finding) -> tuple[bool, bool, int, float]:

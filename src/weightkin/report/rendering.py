@@ -28,11 +28,12 @@ from weightkin.report.in_toto import in_toto
 from weightkin.report.junit import junit
 from weightkin.report.lists import adding_lines, estimate_lines, listing_lines, sketching_lines
 from weightkin.report.markdown import markdown
-from weightkin.report.model import ModelRecord, model_lines
+from weightkin.report.model import ModelRecord
 from weightkin.report.model_card import model_card
 from weightkin.report.parentage import Parentage, of_comparison, of_trace
 from weightkin.report.registry import search_lines, trace_lines
 from weightkin.report.sarif import sarif
+from weightkin.report.showing import model_lines
 from weightkin.report.tree import family_lines
 
 KINDS: Mapping[str, Any] = {
@@ -109,13 +110,14 @@ def lines_of(record: Any, *, width: int, is_unicode: bool, is_full: bool = False
             return check_lines(record, is_full=is_full)
         case Listing():
             return listing_lines(record, is_full=is_full, width=width)
-    plain: Mapping[type, Callable[[Any], list[str]]] = {
+        case Estimate():
+            return estimate_lines(record)
+    short: Mapping[type, Callable[..., list[str]]] = {
         Adding: adding_lines,
         ModelRecord: model_lines,
         Sketching: sketching_lines,
-        Estimate: estimate_lines,
     }
-    return plain[type(record)](record)
+    return short[type(record)](record, is_full=is_full)
 
 
 def written(record: Any, form: str) -> str:

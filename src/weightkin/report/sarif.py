@@ -13,7 +13,7 @@ from urllib.parse import quote
 from weightkin.formats.declared import folder_of
 from weightkin.formats.table import format_of
 from weightkin.records.checking import RULES, Check, Checked, Finding
-from weightkin.report.findings import RULE_WORDS, advice
+from weightkin.report.advice import RULE_WORDS, advice
 from weightkin.report.terminal import printable
 
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
