@@ -45,7 +45,7 @@ def default_map(group: Any) -> dict[str, Any]:
         The file cannot be read, or names no option.
     """
     path = settings_file()
-    if VARIABLE not in os.environ and not path.is_file():
+    if VARIABLE not in os.environ and not os.path.isfile(path):  # False where it may not be seen
         return {}
     given = _read(path)
     tables = {k: v for k, v in given.items() if isinstance(v, Mapping)}
