@@ -122,8 +122,9 @@ CASES = [
     *each(weightkin.serve, "names", ("x", 3), "x"),
     *each(weightkin.serve, "workers", WORKERS, "x"),
 ]
-VALUES = {"Comparison", "FamilyGraph", "Location", "Model", "Options", "Policy", "WeightkinError",
-          "Search", "UsageError", "Execution", "notebook_html", "one_line"}  # fmt: skip
+VALUES = {"Adding", "Anatomy", "Check", "Comparison", "Descendants", "Estimate", "Execution",
+          "FamilyGraph", "Listing", "Location", "Model", "Options", "Policy", "Search", "Sketch",
+          "Trace", "UsageError", "WeightkinError", "notebook_html", "one_line"}  # fmt: skip
 
 
 @pytest.mark.parametrize(("verb", "given", "more"), CASES)
