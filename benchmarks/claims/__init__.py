@@ -1,1 +1,1 @@
-"""What docs/results.md and docs/scale.md state: one module for each section, or a few."""
+"""What docs/results and docs/scale.md state: one module for each section, or a few."""

@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def run() -> list[str]:
-    """Lines for docs/results.md."""
+    """The text of the section."""
     code = main()
     said = "pass" if code == 0 else f"FAIL (exit {code})"
     commands = ", ".join(f"`{words[0]}`" for words in COMMANDS)

@@ -71,7 +71,7 @@ class Figure:
 
 
 def run() -> list[str]:
-    """The table of docs/results.md."""
+    """The table of the section."""
     return table(measure(ROOT))
 
 

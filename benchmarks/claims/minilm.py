@@ -19,7 +19,7 @@ def compare_copies(folder: Path, *, n_steps: int) -> dict[str, tuple[bool, Compa
 
 
 def lines(found: dict[str, tuple[bool, Comparison]]) -> list[str]:
-    """The table of `docs/results.md`."""
+    """The table of the section."""
     rows = []
     for name, (is_related, record) in found.items():
         best = min(record.axes, key=lambda axis: axis.log10_pvalue)

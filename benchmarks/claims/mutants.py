@@ -73,7 +73,7 @@ def run(size: int = SIZE) -> list[str]:
 
 
 def lines(mutants: Sequence[Mutant], is_killed: Sequence[bool]) -> list[str]:
-    """The table of docs/results.md."""
+    """The table of the section."""
     n, killed = Counter(m.group for m in mutants), Counter[str]()
     killed.update(m.group for m, dead in zip(mutants, is_killed, strict=True) if dead)
     rows = [(group, n[group], killed[group], _share(killed[group], n[group])) for group in n]

@@ -74,7 +74,7 @@ def measure(folder: Path, shape: Shape = LLAMA_1B) -> tuple[list[Timing], dict[s
 
 
 def lines(timings: list[Timing], memory: dict[str, int], total_bytes: int) -> list[str]:
-    """The table of `docs/results.md`; seconds are given for scale, the ratio is the claim."""
+    """The table of the section; seconds are given for scale, the ratio is the claim."""
     recipes = {t.pair: t.seconds for t in timings if t.way == "the paper's recipe"}
     rows = [
         (

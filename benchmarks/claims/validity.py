@@ -68,7 +68,7 @@ def simulate_copied(n_pairs: int, seed: int, *, workers: int = 1) -> list[Reject
 
 
 def lines(rejections: Iterable[Rejections]) -> list[str]:
-    """The table of `docs/results.md`."""
+    """The table of the section."""
     rows = [
         (
             r.scenario,

@@ -57,7 +57,7 @@ def base_pairs() -> list[tuple[str, str]]:
 
 
 def run() -> list[str]:
-    """The table of `docs/results.md`."""
+    """The table of the section."""
     counts = stranger_counts()
     n = counts.total()
     rows = []

@@ -11,15 +11,17 @@ from jinja2 import UndefinedError
 from tests import families
 from tests.report import records
 from tests.report.test_tree import HOSTILE
-from weightkin.records import Calibration, Comparison, Direction
+from weightkin.formats import open_model
+from weightkin.records import Calibration, Comparison, Direction, ModelRef
 from weightkin.records.family import FamilyEdge, FamilyNode
 from weightkin.report.comparison import answer_facts, looked_at
-from weightkin.report.facts import ModelFacts
+from weightkin.report.facts import ModelFacts, facts_of
 from weightkin.report.html import GRAPH_SCRIPTS, Exhibit, body, notebook_html, page
 from weightkin.report.html.block_figures import extent_bars, parts_map
 from weightkin.report.html.environment import LONGEST_TEXT, environment, short, static_text
 from weightkin.report.plain import NOT_SHOWN, plain_words
 from weightkin.report.terminal import TOO_FEW, printable
+from weightkin.sketch import take_sketch, write_sketch
 
 EVIL = [
     *HOSTILE,
@@ -368,3 +370,11 @@ def test_a_page_claims_no_more_than_an_unconfirmed_verdict():
     words = "share weights, or one of them was made to match the other."
     assert words in page(unconfirmed)
     assert words not in page(records.comparison())
+
+
+def test_the_card_of_a_sketch_states_the_size_of_its_model(zoo, tmp_path):
+    sketch = take_sketch(open_model(zoo / "models" / "llama-a"))
+    path = tmp_path / "llama-a.sketch.safetensors"
+    write_sketch(sketch, path)
+    facts = facts_of(ModelRef(source=str(path), digest=sketch.digest))
+    assert facts.n_parameters == sketch.n_parameters > sum(facts.dtypes.values())

@@ -43,8 +43,8 @@ from weightkin.records.evidence import Confirmed
 from weightkin.stats.sums import logsumexp
 
 EFFECT_CUT = 1.25  # ratio of median cosines under which units only line up (methods, section 3)
-# Beyond the cut, set by the framing suite (docs/results.md): an aligner can fit a rotation to heads
-# and embeddings, or aim at one block, and gets further there than on the median block.
+# Beyond the cut, set by the framing suite (docs/results/hiding.md): an aligner can fit a rotation
+# to heads and embeddings, or aim at one block, and gets further there than on the median block.
 CLEAR_CUT = 1.4  # pooled ratio that settles hidden units and signs
 CONFIRMED = 0.4  # share of units another view confirms, if there is one; without CLEAR_CUT always,
 # and then with the median block over EFFECT_CUT

@@ -14,6 +14,7 @@ from weightkin.formats import Model, digest
 from weightkin.formats.declared import declared
 from weightkin.records import ModelRef
 from weightkin.sketch.source import open_model
+from weightkin.sketch.stand_in import n_parameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +23,7 @@ class ModelFacts:
 
     architecture: str
     n_parameters: int
-    dtypes: Mapping[str, int]  # parameters of each
+    dtypes: Mapping[str, int]  # values held of each
     stacks: Mapping[str, int]  # blocks of each
     declared_parents: tuple[str, ...]
 
@@ -55,7 +56,7 @@ def _facts(model: Model) -> ModelFacts:
     first = named[0] if isinstance(named, list) and named else None
     return ModelFacts(
         architecture=first if isinstance(first, str) else anatomy.family,
-        n_parameters=dtypes.total(),
+        n_parameters=n_parameters(model),
         dtypes=dict(dtypes.most_common()),
         stacks=dict(anatomy.stacks),
         declared_parents=() if model.sketched else declared(model).parents,

@@ -77,10 +77,10 @@ def model_lines(record: ModelRecord, *, is_full: bool = False) -> list[str]:
 
 
 def headline(record: ModelRecord) -> str:
-    """The name of a model, its kind and its size."""
+    """The name of a model, its kind, and how many values are held: of a sketch, its sample."""
     n_blocks = sum(record.stacks.values())
     blocks = f" in {counted(n_blocks, 'block')}" if n_blocks else ""
-    size = f"{count_words(_n_values(record))} parameters{blocks}"
+    size = f"{count_words(_n_values(record))} values{blocks}"
     return f"{printable(record.name)}: {printable(record.family)}, {size}"
 
 
