@@ -14,6 +14,7 @@ LEVELS = {
     "_version": -2,
     "arrays": -2,
     "notebooks": -2,
+    "on_demand": -2,
     "text": -1,
     "processes": -1,
     "records": 0,

@@ -1,8 +1,12 @@
 """Claim: a package index shows the whole README, and one version is named everywhere."""
 
 import re
+import subprocess
+import sys
 import tomllib
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
@@ -58,3 +62,31 @@ def test_forms_for_issues_have_fields_with_names_of_their_own(form):
     assert {x["type"] for x in fields} <= {"input", "textarea", "dropdown"}
     assert len({x["id"] for x in fields}) == len(fields)
     assert all(x["attributes"]["label"] for x in fields)
+
+
+@pytest.mark.parametrize("name", ["anatomy", "evasions", "formats", "registry", "sketch"])
+def test_names_of_a_package_are_loaded_on_first_use_and_all_there(name):
+    package = import_module(f"weightkin.{name}")
+    assert dir(package) == sorted(package.__all__)
+    found = {x: getattr(package, x) for x in package.__all__}
+    assert not [x for x, value in found.items() if isinstance(value, ModuleType)]
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = package.nothing
+
+
+SEVERAL = "asyncio", "http.client", "multiprocessing", "urllib.request"
+OF_MODELS = "scipy", "weightkin.anatomy.read", "weightkin.formats.table", "weightkin.sketch.take"
+
+
+@pytest.mark.parametrize(
+    ("loads", "unused"),
+    [
+        ("registry.listing, weightkin.report.lists", (*SEVERAL, *OF_MODELS)),
+        ("api.compare, weightkin.report.comparison", SEVERAL),
+    ],
+)
+def test_a_command_loads_nothing_that_it_does_not_need(loads, unused):
+    check = f"print([x for x in {unused!r} if x in sys.modules])"
+    line = f"import sys, weightkin.cli.main, weightkin.{loads}; {check}"
+    done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -23,7 +23,7 @@ from benchmarks.generate.genealogy_answers import families
 from benchmarks.lib.tables import markdown
 from weightkin import Registry, family_graph, write_sketch
 from weightkin.formats import Model, model_from_arrays
-from weightkin.formats.finder import SKETCH_SUFFIX
+from weightkin.formats.model import SKETCH_SUFFIX
 from weightkin.records.family import FamilyGraph
 from weightkin.registry.prepared import prepare
 

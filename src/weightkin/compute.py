@@ -6,8 +6,6 @@ costs nothing but the item it was at: that is tried again elsewhere, a few times
 
 from __future__ import annotations
 
-import socket
-from asyncio import CancelledError
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
@@ -133,6 +131,8 @@ def _silent(function: Callable[[T], R], item: T, _say: Say) -> R:
 def _on_cluster(
     function: Callable[[T], R], items: Sequence[T], address: str, client: Client
 ) -> Generator[R | Lost]:
+    from asyncio import CancelledError  # much to load
+
     def begun(item: T) -> Future[R]:
         return client.submit(_there, function, item, __version__, pure=False)
 
@@ -195,6 +195,8 @@ def _result(client: Client, future: Future[R], address: str) -> R | Lost | _Susp
 
 def _outcome(client: Client, future: Future[R], address: str) -> BaseException | None:
     """The exception of a task that is done, or None."""
+    from asyncio import CancelledError
+
     n_empty = 0
     while n_empty < MOST_LOOKS:
         try:
@@ -210,6 +212,8 @@ def _outcome(client: Client, future: Future[R], address: str) -> BaseException |
 
 def _client(address: str) -> Client:
     """Connect, after a look at what would otherwise fail late and at length."""
+    import socket
+
     try:
         from distributed import Client, Security
         from distributed.comm import get_address_host_port

@@ -5,7 +5,6 @@ The workers of `compute.run` and the jobs of the server are such processes.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import pickle
 import signal
@@ -16,10 +15,12 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from weightkin.errors import WeightkinError
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 LEAVE_SECONDS = 5  # how long a process may take to end by itself
 Say = Callable[[str], None]
@@ -75,6 +76,8 @@ class Process:
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
+        import multiprocessing  # much to load
+
         context = multiprocessing.get_context("forkserver")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(
@@ -120,6 +123,8 @@ def listen(
     processes: Iterable[Process], seconds: float | None = None
 ) -> Iterator[tuple[Process, Said | Answered | Ended]]:
     """Wait until a process has a message, at most so many seconds, and give one of each."""
+    from multiprocessing.connection import wait
+
     processes = list(processes)
     wait([signal for process in processes for signal in process.signals], seconds)
     for process in processes:
@@ -165,6 +170,9 @@ def _answer(function: Callable[..., Any], values: tuple[Any, ...], say: Say) -> 
 
 def _end_with_parent() -> None:
     """End as soon as the parent is gone, however it went."""
+    import multiprocessing
+    from multiprocessing.connection import wait
+
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])

@@ -11,8 +11,9 @@ from weightkin.api.compare import compare
 from weightkin.derivation.view_agreement import agreement, view_agreement
 from weightkin.formats import model_from_arrays
 from weightkin.report.comparison import comparison_lines
-from weightkin.sketch import Scheme, stand_in, take_sketch
+from weightkin.sketch import Scheme, take_sketch
 from weightkin.sketch.source import open_model
+from weightkin.sketch.stand_in import stand_in
 
 sys.path.insert(0, str(ROOT / "zoo"))
 import truth  # noqa: E402

@@ -14,17 +14,11 @@ from weightkin.errors import UnreadableModel, UsageError, WeightkinError
 from weightkin.evidence.plan import Plan
 from weightkin.evidence.sample import read_views
 from weightkin.formats import digest, model_from_arrays
-from weightkin.sketch import (
-    Scheme,
-    cached_sketch,
-    read_sketch,
-    stand_in,
-    take_sketch,
-    write_sketch,
-)
+from weightkin.sketch import Scheme, cached_sketch, read_sketch, take_sketch, write_sketch
 from weightkin.sketch.cache import default_folder
 from weightkin.sketch.file import sketch_bytes
 from weightkin.sketch.source import open_model
+from weightkin.sketch.stand_in import stand_in
 
 SMALL = Scheme(n_rows=6, n_scattered=3, n_columns=5, n_tail=4, n_tail_columns=3)
 N_MUTATIONS = 300

@@ -9,9 +9,10 @@ import pytest
 from tests import models
 from weightkin.errors import UsageError
 from weightkin.formats import digest, full_digest, model_from_arrays
-from weightkin.sketch import Scheme, stand_in, take_sketch, write_sketch
+from weightkin.sketch import Scheme, take_sketch, write_sketch
 from weightkin.sketch.facts import facts_of
 from weightkin.sketch.source import open_model
+from weightkin.sketch.stand_in import stand_in
 
 LLAMA_7B = {"blocks": 32, "width": 4096, "hidden": 11008, "vocabulary": 32000}
 

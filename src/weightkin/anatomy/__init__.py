@@ -8,7 +8,25 @@ of the catalogue that explains them, `stacks` does so for a whole network; `unit
 `roles` gives every tensor a key, by which tensors of two models are paired; `gains` looks up norms.
 """
 
-from weightkin.anatomy.read import read_anatomy
-from weightkin.anatomy.types import Anatomy, Axis, AxisKind, Place
+from typing import TYPE_CHECKING
+
+from weightkin.on_demand import names_of
+
+if TYPE_CHECKING:
+    from weightkin.anatomy.read import read_anatomy
+    from weightkin.anatomy.types import Anatomy, Axis, AxisKind, Place
 
 __all__ = ["Anatomy", "Axis", "AxisKind", "Place", "read_anatomy"]
+
+_HOMES = {
+    "Anatomy": "types",
+    "Axis": "types",
+    "AxisKind": "types",
+    "Place": "types",
+    "read_anatomy": "read",
+}
+__getattr__ = names_of(__name__, _HOMES)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -16,7 +16,7 @@ from weightkin.api.models import open_model as opened
 from weightkin.compute import HERE, Execution, run
 from weightkin.errors import UnreadableModel, UsageError, WorkerLost
 from weightkin.formats import absolute
-from weightkin.formats.finder import SKETCH_SUFFIX
+from weightkin.formats.model import SKETCH_SUFFIX
 from weightkin.formats.write_guard import refuse_inside
 from weightkin.processes import Lost
 from weightkin.records import Skipped, left_out, unread

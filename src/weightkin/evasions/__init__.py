@@ -12,25 +12,30 @@ whose norm is whose. `together`: all at once. `framing`: the opposite attack, an
 lined up with a reference. `recovered`: the way back. `places`: the hands that do it.
 """
 
-from weightkin.evasions.attention import (
-    change_value_basis,
-    flip_value_signs,
-    permute_heads,
-    permute_values,
-)
-from weightkin.evasions.blocks import insert_blocks
-from weightkin.evasions.experts import permute_experts
-from weightkin.evasions.factors import factorise_mlps
-from weightkin.evasions.framing import frame
-from weightkin.evasions.inert import cancel_units, pad_units, spread_units
-from weightkin.evasions.keys import rotate_queries_keys, turn_planes
-from weightkin.evasions.places import Rewritten
-from weightkin.evasions.recovered import apply_maps
-from weightkin.evasions.residual import permute_residual, rotate_residual
-from weightkin.evasions.together import change_all
-from weightkin.evasions.tokens import enlarge_rows, permute_vocabulary
-from weightkin.evasions.units import flip_unit_signs, permute_units, rescale_units
-from weightkin.evasions.widths import duplicate_units, split_units
+from typing import TYPE_CHECKING
+
+from weightkin.on_demand import names_of
+
+if TYPE_CHECKING:
+    from weightkin.evasions.attention import (
+        change_value_basis,
+        flip_value_signs,
+        permute_heads,
+        permute_values,
+    )
+    from weightkin.evasions.blocks import insert_blocks
+    from weightkin.evasions.experts import permute_experts
+    from weightkin.evasions.factors import factorise_mlps
+    from weightkin.evasions.framing import frame
+    from weightkin.evasions.inert import cancel_units, pad_units, spread_units
+    from weightkin.evasions.keys import rotate_queries_keys, turn_planes
+    from weightkin.evasions.places import Rewritten
+    from weightkin.evasions.recovered import apply_maps
+    from weightkin.evasions.residual import permute_residual, rotate_residual
+    from weightkin.evasions.together import change_all
+    from weightkin.evasions.tokens import enlarge_rows, permute_vocabulary
+    from weightkin.evasions.units import flip_unit_signs, permute_units, rescale_units
+    from weightkin.evasions.widths import duplicate_units, split_units
 
 __all__ = [
     "Rewritten",
@@ -59,3 +64,36 @@ __all__ = [
     "spread_units",
     "turn_planes",
 ]
+
+_HOMES = {
+    "Rewritten": "places",
+    "apply_maps": "recovered",
+    "cancel_units": "inert",
+    "change_all": "together",
+    "change_value_basis": "attention",
+    "duplicate_units": "widths",
+    "enlarge_rows": "tokens",
+    "factorise_mlps": "factors",
+    "flip_unit_signs": "units",
+    "flip_value_signs": "attention",
+    "frame": "framing",
+    "insert_blocks": "blocks",
+    "pad_units": "inert",
+    "permute_experts": "experts",
+    "permute_heads": "attention",
+    "permute_residual": "residual",
+    "permute_units": "units",
+    "permute_values": "attention",
+    "permute_vocabulary": "tokens",
+    "rescale_units": "units",
+    "rotate_queries_keys": "keys",
+    "rotate_residual": "residual",
+    "split_units": "widths",
+    "spread_units": "inert",
+    "turn_planes": "keys",
+}
+__getattr__ = names_of(__name__, _HOMES)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -13,10 +13,15 @@ describes). `ranks` joins the parts of several ranks; `module_names` gives the n
 `declared` reads what a model says of itself; `write_guard` keeps its folder as it is.
 """
 
-from weightkin.formats.digests import digest, full_digest
-from weightkin.formats.memory import model_from_arrays
-from weightkin.formats.model import Model, Problem, Rows, Storage, TensorInfo
-from weightkin.formats.source import absolute, open_model
+from typing import TYPE_CHECKING
+
+from weightkin.on_demand import names_of
+
+if TYPE_CHECKING:
+    from weightkin.formats.digests import digest, full_digest
+    from weightkin.formats.memory import model_from_arrays
+    from weightkin.formats.model import Model, Problem, Rows, Storage, TensorInfo
+    from weightkin.formats.source import absolute, open_model
 
 __all__ = [
     "Model",
@@ -30,6 +35,20 @@ __all__ = [
     "model_from_arrays",
     "open_model",
 ]
+
+_HOMES = {
+    "Model": "model",
+    "Problem": "model",
+    "Rows": "model",
+    "Storage": "model",
+    "TensorInfo": "model",
+    "absolute": "source",
+    "digest": "digests",
+    "full_digest": "digests",
+    "model_from_arrays": "memory",
+    "open_model": "source",
+}
+__getattr__ = names_of(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 from typing import Literal
 
 from weightkin.errors import UnreadableModel
+from weightkin.formats.model import SKETCH_SUFFIX
 from weightkin.formats.table import format_of, holds_weights, known_as, read_formats
 from weightkin.sources.files import Folder
 from weightkin.sources.local import folder_at
@@ -33,7 +34,6 @@ PARAMETERS = "params.json"  # what Meta and Mistral call the config of a model
 ALONE = "an adapter, which is read with its base: name path/to/base+path/to/adapter"
 NO_WEIGHTS = (".json", ".jsonl", ".md", ".txt", ".py", ".yaml", ".yml", ".csv", ".html", ".png")
 MOST_LOOKED_AT = 64  # files of a folder whose first bytes are looked at
-SKETCH_SUFFIX = ".sketch.safetensors"
 _SHARD = re.compile(r"-\d+-of-\d+\.\w+$")
 _RANK = re.compile(r"consolidated\.[0-9]{2}\.|model_world_size_[0-9]+_rank_[0-9]+\.", re.ASCII)
 _VARIANT = re.compile(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Rows = slice | npt.NDArray[np.int64]
 
 SKETCH_KEY = "weightkin-sketch"  # marks the metadata of a sketch file
+SKETCH_SUFFIX = ".sketch.safetensors"  # ends its name
 BATCH = 1 << 22  # elements converted at a time: working memory of `Model.rows` beyond its result
 
 

@@ -30,8 +30,9 @@ from weightkin.lineage.groups import Groups
 from weightkin.lineage.proposed import LikenessMatrix, pairs_above
 from weightkin.records import Comparison
 from weightkin.records.kinds import disguises
-from weightkin.sketch import Sketch, stand_in, take_sketch
+from weightkin.sketch import Sketch, take_sketch
 from weightkin.sketch.layout import in_one_layout
+from weightkin.sketch.stand_in import stand_in
 
 OnProgress = Callable[[int, int], None]  # how many are done, of how many
 THOROUGH = 256  # models up to which every block of a pair is tested

@@ -7,21 +7,15 @@ turns a source into what is kept; `entries` writes and removes what is sealed (`
 `transfer_archive` exports and imports; `registry` is `Registry`, which joins them.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from weightkin.on_demand import names_of
 
 if TYPE_CHECKING:
     from weightkin.registry.registry import Registry
 
 __all__ = ["Registry"]
-
-
-def __getattr__(name: str) -> Any:
-    """`Registry`, on first use: what only lists models needs none of what it is made of."""
-    if name != "Registry":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from weightkin.registry.registry import Registry
-
-    return Registry
+__getattr__ = names_of(__name__, {"Registry": "registry"})
 
 
 def __dir__() -> list[str]:

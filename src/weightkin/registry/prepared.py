@@ -15,7 +15,7 @@ from weightkin.arrays import Floats
 from weightkin.errors import UnreadableModel
 from weightkin.formats import Model
 from weightkin.formats.declared import Declared, declared
-from weightkin.formats.finder import SKETCH_SUFFIX
+from weightkin.formats.model import SKETCH_SUFFIX
 from weightkin.formats.safetensors_file import read_safetensors
 from weightkin.formats.source import full_name_of
 from weightkin.lineage.collection import WHOLE_UP_TO, contents_of, is_of

@@ -13,7 +13,7 @@ import numpy as np
 
 from weightkin.arrays import Floats, Ints
 from weightkin.errors import UnreadableModel
-from weightkin.formats.finder import SKETCH_SUFFIX
+from weightkin.formats.model import SKETCH_SUFFIX
 from weightkin.lineage.collection import contents_of
 from weightkin.registry.blocks import ALIGNED, INVARIANT, Check, Halves, VectorBlock
 from weightkin.registry.sealing import SLOTS_AT_ONCE, WORD, Altered, checked_name, mark_of, seal

@@ -17,7 +17,7 @@ import sqlite3
 import numpy as np
 import numpy.typing as npt
 
-from weightkin.formats.finder import SKETCH_SUFFIX
+from weightkin.formats.model import SKETCH_SUFFIX
 from weightkin.scan import Bits
 
 SKETCH_FILE = re.compile(f"[0-9a-f]{{64}}{re.escape(SKETCH_SUFFIX)}", re.ASCII)  # of a sketch

@@ -32,8 +32,7 @@ from weightkin.registry.proposing import (
 )
 from weightkin.registry.sealed import SealedStore
 from weightkin.registry.store import writing
-from weightkin.sketch import stand_in
-from weightkin.sketch.stand_in import as_model
+from weightkin.sketch.stand_in import as_model, stand_in
 
 RELATED = ("dependent", "aligned-only")
 

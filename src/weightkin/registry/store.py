@@ -18,7 +18,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from weightkin.errors import DiskFull, UnusableRegistry, UsageError, unwritable
-from weightkin.formats.write_guard import refuse_inside
 from weightkin.records import Note
 from weightkin.records.registry import Registered
 from weightkin.registry.blocks import ALIGNED, n_written
@@ -124,6 +123,8 @@ def opened(
         There is no space left to write.
     """
     if to_write:
+        from weightkin.formats.write_guard import refuse_inside  # much to load
+
         refuse_inside(path)
     with file_errors(path):
         if path.exists() and not path.is_file():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from weightkin.errors import UnreadableModel
 from weightkin.formats import Model, digest
-from weightkin.formats.finder import SKETCH_SUFFIX
+from weightkin.formats.model import SKETCH_SUFFIX
 from weightkin.sketch.file import read_sketch, write_sketch
 from weightkin.sketch.scheme import Scheme
 from weightkin.sketch.take import take_sketch

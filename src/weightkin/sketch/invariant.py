@@ -13,15 +13,19 @@ proposes, it never concludes. Needs the weights, or a sketch that holds everythi
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from weightkin.anatomy.gains import gain_before
-from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.arrays import Doubles, Floats
-from weightkin.formats import Model
 from weightkin.sketch.scheme import hashed
-from weightkin.sketch.types import Sketch
 from weightkin.stats.matching import unit_rows
+
+if TYPE_CHECKING:
+    from weightkin.anatomy.types import Anatomy, Axis, Place
+    from weightkin.formats import Model
+    from weightkin.sketch.types import Sketch
 
 N_INVARIANT = 512
 INVARIANT_VERSION = "wi1-invariant-512-t64-d4"  # version, what it sees, its size, anchors, depths

@@ -18,12 +18,15 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from weightkin.arrays import Floats, Ints
 from weightkin.sketch.scheme import hashed
-from weightkin.sketch.types import Sketch, SketchedTensor
+
+if TYPE_CHECKING:
+    from weightkin.sketch.types import Sketch, SketchedTensor
 
 N_ALIGNED = 1024
 ALIGNED_VERSION = (

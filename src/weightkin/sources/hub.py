@@ -13,15 +13,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from weightkin.errors import OutOfReach
 from weightkin.sources.files import File, Folder
 from weightkin.sources.local import LocalFile, home_of, opened, readable
 from weightkin.sources.ranges import RemoteFile
-from weightkin.sources.transfer import Transfer
 from weightkin.text import located, quoted, shown, unreadable
+
+if TYPE_CHECKING:
+    from weightkin.sources.transfer import Transfer
 
 SCHEME = "hf://"
 ENDPOINT = "https://huggingface.co"
@@ -187,6 +189,8 @@ def _is_plain(path: str) -> bool:
 
 
 def _transfer() -> Transfer:
+    from weightkin.sources.transfer import Transfer  # much to load
+
     endpoint = (os.environ.get("HF_ENDPOINT") or ENDPOINT).rstrip("/")
     if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[^\s?#]*)?", endpoint):
         raise unreadable("HF_ENDPOINT", f"{quoted(endpoint)} is not the address of a hub")

@@ -6,6 +6,7 @@ long as the model is open, so that nothing is fetched twice.
 
 from __future__ import annotations
 
+import logging
 import math
 import tempfile
 import time
@@ -13,15 +14,17 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from weightkin.errors import OutOfReach
 from weightkin.sources.files import Spans, TensorLocation
-from weightkin.sources.transfer import LOGGER, Transfer
 from weightkin.text import located, unreadable
+
+if TYPE_CHECKING:
+    from weightkin.sources.transfer import Transfer
 
 GAP = 1 << 16  # bytes between two ranges up to which they are fetched as one
 OPENING = 1 << 16  # bytes fetched to learn the size: most headers whole
@@ -30,6 +33,7 @@ AT_ONCE = 16  # requests
 MOST_HELD = 1 << 30  # bytes kept of one file; beyond that it starts anew
 MOST_STRIDED = 64 << 20  # bytes fetched to gather a strided tensor
 PAUSE = 0.2  # seconds between two words on progress
+LOGGER = logging.getLogger("weightkin.hub")  # that of `transfer`, which loads much
 
 Intervals = list[tuple[int, int]]
 

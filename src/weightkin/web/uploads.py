@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from weightkin.errors import UnreadableModel, UnusableRegistry
-from weightkin.formats.finder import SKETCH_SUFFIX
-from weightkin.formats.model import SKETCH_KEY
+from weightkin.formats.model import SKETCH_KEY, SKETCH_SUFFIX
 from weightkin.web.jobs import Job, Jobs
 
 UPLOAD_CHUNK = 1 << 20
