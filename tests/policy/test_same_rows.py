@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 from weightkin import Policy, Registry, check, open_model
 from weightkin.formats import model_from_arrays
 from weightkin.policy import same_rows
-from weightkin.policy.same_rows import MIN_SHARE_FOUND, found_share
+from weightkin.policy.same_rows import MIN_SHARE_FOUND, found_share, rows_with_partner
 from weightkin.sketch import Scheme, take_sketch
 from weightkin.sketch.file import write_sketch
 
@@ -196,3 +196,20 @@ def test_the_record_says_where_rows_were_not_looked_for(tmp_path):
     assert ("rows in other parts", "only-sketch") in {(x.what, x.code) for x in said.limits}
     (said,) = check(MODELS / "llama-b", deny=[DENIED]).models[0].against
     assert not said.limits
+
+
+@pytest.mark.parametrize("either_way", [False, True])
+def test_as_many_rows_have_a_partner_as_all_cosines_say(rng, either_way):
+    a, b = (rng.standard_normal((n, 63)).astype("f4") for n in (2500, 1500))
+    noise = np.linspace(0, 1, 1200, dtype="f4")[:, None] * rng.standard_normal((1200, 63))
+    b[:1200] = a[:1200] + noise  # some near enough, some not
+    b[:300], b[300:600], b[700] = -b[:300], b[300:600, ::-1], 0
+    a[:, 0] *= 4
+    b[:, 0] *= 4
+    for x in (a, b):
+        x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-9)
+    cosines = [a @ b.T, *([a @ b[:, ::-1].T] if either_way else [])]
+    most = np.abs(cosines).max(axis=(0, 2))
+    least = max(same_rows.LEAST_COSINE, same_rows.CHANCE / 63**0.5)
+    n = rows_with_partner(a, b, 63, either_way=either_way)
+    assert 300 < n == (most >= least).sum() < 1200

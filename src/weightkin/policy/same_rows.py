@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -43,7 +43,7 @@ IN_BLOCKS = (
 )  # roles of such matrices: columns of tables over the same tokens agree
 REACH, RUN = 64, 31  # values on both sides among which a peak is the largest, and that are a run
 FAR = 3.0  # a value counts up to so many times that in the middle: few cells turn no row
-ROWS_AT_ONCE = 1 << 11
+ROWS_AT_ONCE, PARTNERS_AT_ONCE = 1 << 11, 1 << 9
 Rows = npt.NDArray[np.float32]
 
 
@@ -78,11 +78,11 @@ def not_looked_at(a: Model, b: Model) -> list[Skipped]:
 
 
 def _found_share(a: Model, b: Model, seed: int) -> float:
-    theirs, part = _by_width(b, seed, set(b.tensors))
-    ours, own_part, n_values = _of_forbidden(a, a.storage.stamps, seed + 1)
+    theirs, part = _candidate(*_as_read(b, seed))
+    ours, own_part, n_values = _forbidden(*_as_read(a, seed + 1))
     n_found = n_rows = 0
     for width in (ours.keys() & theirs.keys()) - {RUNS}:
-        found = _has_partner(ours[width], theirs[width], width)
+        found = rows_with_partner(ours[width], theirs[width], width)
         n_found += width * found
         n_rows += found
     total = own_part * n_values
@@ -90,15 +90,21 @@ def _found_share(a: Model, b: Model, seed: int) -> float:
     return min(1.0, max(by_rows, _share_of_runs(ours[RUNS], theirs[RUNS], part, seed)))
 
 
-def _of_forbidden(
-    model: Model, stamps: tuple[str, ...], seed: int
-) -> tuple[dict[int, Rows], float, int]:
-    """The rows of a forbidden model, kept while many models are compared with it."""
-    return (_kept if stamps else _kept.__wrapped__)(model, stamps, seed)
+def _as_read(model: Model, seed: int) -> tuple[Model, Hashable, int]:
+    """What rows that were read are known by: their files if any, and of large models the draw."""
+    n_rows, n_values = _sizes(_matrices(model))
+    is_drawn = n_rows > MOST_ROWS or n_values > MOST_VALUES
+    return model, model.storage.stamps or object(), seed if is_drawn else 0
+
+
+@lru_cache(maxsize=1)
+def _candidate(model: Model, _files: Hashable, seed: int) -> tuple[dict[int, Rows], float]:
+    """All rows, and the share that was read."""
+    return _by_width(model, seed, set(model.tensors))
 
 
 @lru_cache(maxsize=2)
-def _kept(model: Model, _stamps: tuple[str, ...], seed: int) -> tuple[dict[int, Rows], float, int]:
+def _forbidden(model: Model, _files: Hashable, seed: int) -> tuple[dict[int, Rows], float, int]:
     """Rows but for those that a formula makes, the share that was read, and how many values."""
     held = {info.name: info for info in model.tensors.values() if not _is_formula(model, info)}
     own = replace(model, tensors={name: x for name, x in model.tensors.items() if name in held})
@@ -113,7 +119,7 @@ def _share_of_runs(ours: Rows, theirs: Rows, part: float, seed: int) -> float:
         return 0.0
     rng = np.random.default_rng(seed)
     a, b = (x[rng.permutation(len(x))[:MOST_ROWS]] for x in (ours, theirs))
-    n = _has_partner(a, np.concatenate([b, b[:, ::-1]]), a.shape[1])
+    n = rows_with_partner(a, b, a.shape[1], either_way=True)
     share = n / max(1, len(a)) / max(1e-9, part * len(b) / max(1, len(theirs)))
     return share if n >= LEAST_FOUND else 0.0
 
@@ -123,10 +129,9 @@ def _by_width(model: Model, seed: int, turned: Collection[str]) -> tuple[dict[in
 
     Where all are read, the columns of small matrices whose names are in ``turned`` count as rows.
     """
-    matrices = [x for x in model.tensors.values() if _width(x) and min(x.shape) > 0]
-    n_all = sum(math.prod(x.shape) // _width(x) for x in matrices)
-    n_values = sum(math.prod(x.shape) for x in matrices)
-    part = min(1.0, MOST_ROWS / max(1, n_all), MOST_VALUES / max(1, n_values))
+    matrices = _matrices(model)
+    n_rows, n_values = _sizes(matrices)
+    part = min(1.0, MOST_ROWS / max(1, n_rows), MOST_VALUES / max(1, n_values))
     rng = np.random.default_rng(seed)
     found: dict[int, _UnitRows] = defaultdict(_UnitRows)
     for info in matrices:
@@ -139,6 +144,16 @@ def _by_width(model: Model, seed: int, turned: Collection[str]) -> tuple[dict[in
             found[RUNS].add(_runs_of(rows.T.reshape(-1)))
     no_runs = np.zeros((0, 2 * RUN + 1), dtype=np.float32)
     return {RUNS: no_runs} | {width: rows.joined() for width, rows in found.items()}, part
+
+
+def _matrices(model: Model) -> list[TensorInfo]:
+    return [x for x in model.tensors.values() if _width(x) and min(x.shape) > 0]
+
+
+def _sizes(matrices: Sequence[TensorInfo]) -> tuple[int, int]:
+    """How many rows and how many values they have together."""
+    sizes = [math.prod(x.shape) for x in matrices]
+    return sum(n // _width(x) for n, x in zip(sizes, matrices, strict=True)), sum(sizes)
 
 
 def _width(info: TensorInfo) -> int:
@@ -228,15 +243,56 @@ def _unit_rows(rows: Rows) -> Rows:
     return unit
 
 
-def _has_partner(a: Rows, b: Rows, width: int) -> int:
-    """Rows of a that point where one of b does, or against it."""
+def rows_with_partner(a: Rows, b: Rows, width: int, *, either_way: bool = False) -> int:
+    """Count the rows of one model that point where one of another does, or against it.
+
+    A cosine is the sum of two products: of the first columns and of the others, or of the even
+    and the odd part, of which the odd one changes its sign when a row is read backwards. The
+    second is at most the product of two lengths, and is taken only where that may be enough.
+
+    Parameters
+    ----------
+    a, b : ndarray
+        Rows of length 1 (or zero), with the same columns.
+    width : int
+        Values of a row, of which the columns are some.
+    either_way : bool
+        Whether rows of b are read backwards as well.
+
+    Returns
+    -------
+    int
+        How many rows of ``a`` have a partner in ``b``.
+    """
     least = max(LEAST_COSINE, CHANCE / math.sqrt(min(width, MOST_COLUMNS)))
-    n = 0
-    for start in range(0, len(a), ROWS_AT_ONCE):
-        best = np.zeros(len(a[start : start + ROWS_AT_ONCE]), dtype=np.float32)
-        for first in range(0, len(b), ROWS_AT_ONCE):
-            cosines = a[start : start + ROWS_AT_ONCE] @ b[first : first + ROWS_AT_ONCE].T
-            np.maximum(best, cosines.max(axis=1), out=best)
-            np.maximum(best, -cosines.min(axis=1), out=best)
-        n += int((best >= least).sum())
-    return n
+    first_a, second_a, length_a = _parts(a, either_way=either_way)
+    first_b, second_b, length_b = _parts(b, either_way=either_way)
+    order = np.argsort(length_b, kind="stable")
+    left = np.arange(len(a))  # without a partner so far
+    for at in range(0, len(b), PARTNERS_AT_ONCE):
+        part = order[at : at + PARTNERS_AT_ONCE]
+        found = [np.zeros(0, dtype=left.dtype)]
+        for start in range(0, len(left), ROWS_AT_ONCE):
+            own = left[start : start + ROWS_AT_ONCE]
+            cosines = first_a[own] @ first_b[part].T
+            missing = least - np.abs(cosines).max(axis=1)
+            near = np.flatnonzero(missing <= length_a[own] * length_b[part[-1]])
+            rest = second_a[own[near]] @ second_b[part].T
+            both = cosines[near]
+            both = np.abs(both) + np.abs(rest) if either_way else np.abs(both + rest)
+            found.append(own[near[both.max(axis=1, initial=0.0) >= least]])
+        left = np.setdiff1d(left, np.concatenate(found), assume_unique=True)
+    return len(a) - len(left)
+
+
+def _parts(rows: Rows, *, either_way: bool) -> tuple[Rows, Rows, Rows]:
+    """Two parts of each row, at right angles to each other, and the length of the second."""
+    n = rows.shape[1] // 3
+    first, second = rows[:, n:], rows[:, :n]
+    if either_way:
+        n = rows.shape[1] // 2
+        ahead, behind = rows[:, :n], rows[:, ::-1][:, :n]
+        half = np.float32(math.sqrt(0.5))
+        first = np.concatenate([(ahead + behind) * half, rows[:, n : rows.shape[1] - n]], axis=1)
+        second = (ahead - behind) * half
+    return first, second, np.linalg.norm(second, axis=1) * np.float32(1.0 + 1e-5)  # rounding

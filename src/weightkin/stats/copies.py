@@ -102,6 +102,8 @@ def copied_units(views: Run, least: Mapping[str, float], signed: Sequence[str] =
 def groups_of(n: int, edges: Sequence[Sequence[int]]) -> Groups:
     """Transitive closure: the first member of each one's group."""
     first = list(range(n))
+    if not len(edges):
+        return tuple(first)
 
     def of(i: int) -> int:
         while first[i] != i:
