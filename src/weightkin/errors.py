@@ -47,6 +47,10 @@ class UnusableRegistry(WeightkinError):
     """A registry that is damaged, of a later version, or cannot be written."""
 
 
+class NoRegistry(UnusableRegistry):
+    """A place where there is no registry: nothing, something else, or what may not be read."""
+
+
 class DiskFull(WeightkinError):
     """There is no room for what was to be written; what was there before is as it was."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,7 +13,13 @@ from weightkin._version import __version__
 from weightkin.api.arguments import check_paths, check_seed
 from weightkin.api.models import Source as Checkable
 from weightkin.api.models import as_source, as_sources
-from weightkin.errors import UnreadableModel, UnusableRegistry, UsageError, WeightkinError
+from weightkin.errors import (
+    NoRegistry,
+    UnreadableModel,
+    UnusableRegistry,
+    UsageError,
+    WeightkinError,
+)
 from weightkin.evidence.draws import fresh
 from weightkin.formats import Model
 from weightkin.policy.beside import Beside
@@ -83,8 +90,8 @@ def check(
 
     Raises
     ------
-    UnreadableModel
-        There is one source, and nothing of it could be read.
+    UnreadableModel, NoRegistry
+        There is one source, and nothing of it could be read; or no registry where one is named.
     UsageError
         An argument has a value that it cannot have, the policy is malformed, or nothing is asked.
     """
@@ -116,17 +123,7 @@ def check(
         secret=secret.commitment if secret else "",
         challenge=own.hex() if own else "",
         alpha=rules.alpha,
-        parameters={
-            "calibrated": rules.calibrated,
-            "aligned_only": rules.aligned_only,
-            "undetermined_direction": rules.undetermined_direction,
-            "licences": dict(rules.licences),
-            "forbidden_ancestors": list(rules.forbidden_ancestors),
-            "forbidden_families": list(rules.forbidden_families),
-            "expected_parents": list(rules.expected_parents),
-            "leave_out": list(rules.leave_out),
-            "commons": list(rules.commons),
-        },
+        parameters=rules.parameters,
         left_out=tuple(room.beside.left_out),
         seed=number,
         seconds=round(time.perf_counter() - started, 3),
@@ -138,7 +135,7 @@ def _home(registry: Registry | Place | None) -> Registry | None:
     """The registry named, or the user's own if there is one."""
     if isinstance(registry, Registry):
         return registry
-    if registry is None and not default_file().exists():
+    if registry is None and not os.path.exists(default_file()):  # False where it may not be seen
         return None
     return Registry(registry)
 
@@ -197,6 +194,8 @@ def _open(home: Registry | None, policy: Policy, *, is_full: bool, seed: int) ->
                 for name, head in heads.items()
                 if isinstance(head, Meant)
             }
+        except NoRegistry:
+            raise
         except UnusableRegistry as error:
             home, models, problem = None, (), because("registry-damaged", error=str(error))
     elif stated := [rule for rule in NEED_REGISTRY if rule in policy.stated]:
@@ -219,10 +218,7 @@ def _check_all(sources: Sequence[Source], room: Room, how: How) -> tuple[Checked
     for source in sources:
         for found in candidates_of(source, room):
             one = _tried(found, room, how)
-            if isinstance(one, WeightkinError):
-                told = Weighed(unreadable_model(found.source, str(one)))
-            else:
-                told = one
+            told = one if isinstance(one, Weighed) else _lost(found, one)
             if n_bytes := held_by_trainer(found, told.checked):
                 what = shown(found.source)
                 states.append(left_out(what, "too-few-for-weights", n_bytes=n_bytes))
@@ -243,6 +239,10 @@ def _check_all(sources: Sequence[Source], room: Room, how: How) -> tuple[Checked
     first, *rest = checked
     findings = (*first.findings, *open_)
     return (replace(first, skipped=(*first.skipped, *states), findings=findings), *rest)
+
+
+def _lost(found: FoundSource, why: WeightkinError) -> Weighed:
+    return Weighed(unreadable_model(found.source, str(why)))
 
 
 def _tried(found: FoundSource, room: Room, how: How) -> Weighed | WeightkinError:

@@ -50,6 +50,21 @@ class Policy(InShort):
     source: str = ""
     digest: str = ""
 
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What the record of a check says of it, beside the levels of its rules."""
+        return {
+            "calibrated": self.calibrated,
+            "aligned_only": self.aligned_only,
+            "undetermined_direction": self.undetermined_direction,
+            "licences": dict(self.licences),
+            "forbidden_ancestors": list(self.forbidden_ancestors),
+            "forbidden_families": list(self.forbidden_families),
+            "expected_parents": list(self.expected_parents),
+            "leave_out": list(self.leave_out),
+            "commons": list(self.commons),
+        }
+
     def level(self, rule: str) -> Setting:
         """That of a rule."""
         return self.levels.get(rule, RULES[rule])

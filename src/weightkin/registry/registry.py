@@ -45,7 +45,6 @@ from weightkin.registry.prepared import Prepared
 from weightkin.registry.proposing import Request
 from weightkin.registry.store import (
     default_file,
-    no_registry,
     opened,
     write_if_free,
     writing,
@@ -263,9 +262,7 @@ class Registry:
     def remove(self, name: str) -> tuple[Registered, ...]:
         """Remove every model with this name, number (``#3``) or source."""
         check_kind("name", name, str, "a name, a number such as '#3' or a source")
-        if not self.path.exists():
-            raise no_registry(self.path)
-        with opened(self.path, to_write=True) as connection:
+        with opened(self.path, to_write=True, is_made=False) as connection:
             store = store_of(self.path, connection, to_write=True)
             with writing(connection):
                 gone = queries.named(connection, name, is_checked=False)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from weightkin.errors import DiskFull, UnusableRegistry, UsageError, unwritable
+from weightkin.errors import DiskFull, NoRegistry, UnusableRegistry, UsageError, unwritable
 from weightkin.records import Note
 from weightkin.records.registry import Registered
 from weightkin.registry.blocks import ALIGNED, n_written
@@ -48,16 +48,30 @@ def folder_of(path: Path) -> Path:
     return real.with_name(f"{real.name}.files")
 
 
-def no_registry(path: Path) -> UnusableRegistry:
-    """Make the error for a registry that is not there."""
+def check_file(path: Path, *, is_made: bool = False) -> None:
+    """Refuse what can be no registry: no regular file, or nothing unless it is to be made."""
+    if path.is_dir():
+        raise NoRegistry(f"{path}: not a registry (a folder, not a regular file)")
+    if path.exists() and not path.is_file():
+        raise NoRegistry(f"{path}: not a registry (not a regular file)")
+    if path.exists() or is_made:
+        return
     if not (_is_default(path) or path.resolve().parent.is_dir()):
-        return UnusableRegistry(f"{path}: no such registry, and its folder does not exist")
-    return UnusableRegistry(f"{path}: no such registry; `weightkin add` makes one")
+        raise NoRegistry(f"{path}: no such registry, and its folder does not exist")
+    raise NoRegistry(f"{path}: no such registry; `weightkin add` makes one")
 
 
 def _is_default(path: Path) -> bool:
     """Whether it is the file of the user, the only one whose folder is made."""
     return path == default_file()
+
+
+def nothing_in(path: Path) -> NoRegistry:
+    """Make the error for a file in which there is no registry."""
+    is_empty = not path.stat().st_size
+    return NoRegistry(
+        f"{path}: not a registry ({'an empty file' if is_empty else 'another database'})"
+    )
 
 
 def check_folder(path: Path) -> None:
@@ -78,24 +92,35 @@ def file_errors(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         said = " ".join(str(error).split())[:MAX_MESSAGE]
-        if getattr(error, "sqlite_errorcode", 0) in DISK_FULL_ERRORS:
+        code = getattr(error, "sqlite_errorcode", 0)
+        if code in DISK_FULL_ERRORS:
             raise DiskFull(f"{path}: cannot be written ({said})") from None
+        if code == sqlite3.SQLITE_NOTADB:
+            raise NoRegistry(f"{path}: not a registry ({said})") from None
+        if code & 0xFF == sqlite3.SQLITE_CANTOPEN:
+            raise NoRegistry(f"{path}: cannot be opened; its permissions do not allow it") from None
         how = f"; see `weightkin verify --registry {path}`" if isinstance(error, Altered) else ""
         raise UnusableRegistry(f"{path}: the registry cannot be used ({said}){how}") from None
     except OSError as error:
         where = error.filename or path
         if isinstance(file_errors := unwritable(where, error), DiskFull):
             raise file_errors from None
-        raise UnusableRegistry(f"{where}: cannot be used ({error.strerror})") from None
+        kind = NoRegistry if isinstance(error, PermissionError) else UnusableRegistry
+        raise kind(f"{where}: cannot be used ({error.strerror})") from None
 
 
 @contextmanager
 def opened(
-    path: Path, *, to_write: bool, place: str | None = None, least: int = 0
+    path: Path,
+    *,
+    to_write: bool,
+    place: str | None = None,
+    least: int = 0,
+    is_made: bool | None = None,
 ) -> Iterator[sqlite3.Connection]:
     """A connection for one piece of work, closed afterwards.
 
-    A reader sees one state throughout; a missing file is made by a writer and refused to a reader.
+    A reader sees one state throughout.
 
     Parameters
     ----------
@@ -107,6 +132,8 @@ def opened(
         Recorded in a file that is made, and must be that of any other.
     least : int
         Version of a registry from which on it is opened; the one of now without it.
+    is_made : bool, optional
+        Whether a registry is made where there is none; by a writer without it.
 
     Yields
     ------
@@ -126,20 +153,18 @@ def opened(
         from weightkin.formats.write_guard import refuse_inside  # much to load
 
         refuse_inside(path)
+    is_made = to_write if is_made is None else is_made
     with file_errors(path):
-        if path.exists() and not path.is_file():
-            raise UnusableRegistry(f"{path}: not a registry (not a regular file)")
-        if to_write:
+        check_file(path, is_made=is_made)
+        if is_made:
             check_folder(path)
             folder_of(path).mkdir(parents=True, exist_ok=True)
-        elif not path.exists():
-            raise no_registry(path)
         n_rows = n_written(folder_of(path), ALIGNED)  # before the state of the database is fixed
         with (
             read_only(path, to_write=to_write) as is_alone,
             closing(connected(path, is_alone=is_alone)) as connection,
         ):
-            _check_or_make(path, connection, place or "", to_write=to_write, least=least)
+            _check_or_make(path, connection, place or "", is_made=is_made, least=least)
             check_whole(path, connection, folder_of(path), n_rows)
             if place is not None:
                 _check_place(path, connection, place)
@@ -215,7 +240,7 @@ def _check_place(path: Path, connection: sqlite3.Connection, place: str) -> None
 
 
 def _check_or_make(
-    path: Path, connection: sqlite3.Connection, place: str, *, to_write: bool, least: int
+    path: Path, connection: sqlite3.Connection, place: str, *, is_made: bool, least: int
 ) -> None:
     version = version_of(path, connection)
     if version == BEFORE and not least:
@@ -223,12 +248,12 @@ def _check_or_make(
         raise UnusableRegistry(f"{path}: a registry of version {BEFORE}; {how}")
     if version:
         return
-    if not to_write:
-        raise UnusableRegistry(f"{path}: not a registry")
+    if not is_made:
+        raise nothing_in(path)
     connection.execute("PRAGMA journal_mode = WAL")
     with writing(connection):
         if version_of(path, connection):
             return  # another process was faster
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-            raise UnusableRegistry(f"{path}: another database, not a registry")
+            raise NoRegistry(f"{path}: another database, not a registry")
         make(connection, place)

@@ -28,7 +28,7 @@ from weightkin.registry.schema import (
 )
 from weightkin.registry.sealed import SealedStore, file_of
 from weightkin.registry.sealing import Altered, seal
-from weightkin.registry.store import COLUMNS, file_errors, folder_of, no_registry
+from weightkin.registry.store import COLUMNS, check_file, file_errors, folder_of, nothing_in
 from weightkin.registry.stores import bare_store
 from weightkin.sketch import invariant, vectors
 
@@ -66,15 +66,15 @@ def damages(path: Path) -> list[Skipped]:
         There is no registry there, one of another version, or not all of it can be seen.
     """
     with file_errors(path):
-        if path.exists() and not path.is_file():
-            raise UnusableRegistry(f"{path}: not a registry (not a regular file)")
-        if not path.exists():
-            raise no_registry(path)
+        check_file(path)
         n_rows = n_written(folder_of(path), ALIGNED)
         with read_only(path, to_write=False) as is_alone:
             try:
                 with closing(connected(path, is_alone=is_alone)) as connection:
-                    if version_of(path, connection) != REGISTRY_SCHEMA:
+                    version = version_of(path, connection)
+                    if not version:
+                        raise nothing_in(path)
+                    if version != REGISTRY_SCHEMA:
                         raise UnusableRegistry(f"{path}: not a registry of this version")
                     connection.execute("BEGIN")
                     return list(_found(path, connection, n_rows))
