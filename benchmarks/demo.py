@@ -21,7 +21,7 @@ SHOWN = (("llama-a", "llama-a-ft3"), ("llama-a", "llama-b"))
 
 
 def main() -> None:
-    """Compare a child and a stranger, then recover the family of the whole zoo."""
+    """Compare a child and an unrelated model, then recover the family of the whole zoo."""
     started = time.perf_counter()
     entries = truth.load()
     answer = Answer(False, False, terminal_width(), is_coloured(Color.AUTO))

@@ -1,4 +1,4 @@
-"""One model in every format: each pair is related by the right kind, and no stranger is."""
+"""One model in every format: each pair is related by the right kind, and no unrelated one is."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LORA = "lora on base"
 
 
 def run() -> list[str]:
-    """All pairs of formats, then a stranger against each."""
+    """All pairs of formats, then an unrelated model against each."""
     with tempfile.TemporaryDirectory() as folder:
         ours = written(LLAMA, Path(folder) / "a")
         ours[LORA] = f"{LLAMA}+{ADAPTER}"
@@ -128,5 +128,5 @@ def _strangers(ours: dict[str, str], theirs: dict[str, str]) -> list[str]:
     records = [compare(a, b, seed=0) for a, b in pairs]
     n = sum(record.verdict == "no-evidence" for record in records)
     least = min(record.log10_pvalue for record in records)
-    said = f"Against a stranger, written in each format in turn on either side: {n} of"
+    said = f"Against an unrelated model, written in each format in turn on either side: {n} of"
     return [f"{said} {len(records)} pairs show no evidence (least log10 p {least:.2f})."]

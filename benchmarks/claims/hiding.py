@@ -95,7 +95,7 @@ class Hidden:
 
 
 def all_hidden(*, workers: int = 1, framed: bool = True) -> list[Hidden]:
-    """Every rewrite of every child and stranger, and every stranger framed, against the base.
+    """Every rewrite of every child and other model, and each of these framed, against the base.
 
     What is fine-tuned after hiding needs the extra ``[torch]`` and takes most of the time.
     """
@@ -124,7 +124,7 @@ def _all(jobs: Sequence[tuple[str, str, bool, str]], workers: int) -> list[Hidde
 
 
 def lines(found: Sequence[Hidden]) -> list[str]:
-    """Relatives by rewrite, then strangers."""
+    """Relatives by rewrite, then unrelated models."""
     table = ["Relatives hidden by a rewrite, against the base:", ""]
     header = ("rewrite", "child", "verdict", "basis", "log10 p", "effect ratio", "named")
     table += markdown(header, [_row(h) for h in found if h.related])
@@ -132,9 +132,12 @@ def lines(found: Sequence[Hidden]) -> list[str]:
         table += ["", f"{TUNED}: {tuning.MISSING}."]
     strangers = [h for h in found if not h.related and h.verdict != "-"]
     accused = sum(h.verdict == "dependent" for h in strangers)
-    table += ["", f"Strangers after every rewrite: {accused} of {len(strangers)} called dependent."]
+    table += [
+        "",
+        f"Unrelated models after every rewrite: {accused} of {len(strangers)} called dependent.",
+    ]
     framed = [h for h in strangers if h.rewrite.startswith("framed")]
-    table += ["", "Strangers framed to line up with the base:", ""]
+    table += ["", "Unrelated models framed to line up with the base:", ""]
     return table + markdown(header, [_row(h) for h in framed])
 
 

@@ -1,4 +1,4 @@
-"""Real pretrained weights: MiniLM against its own copies, and against a same-shape stranger."""
+"""Real pretrained weights: MiniLM against its copies, and and an unrelated model of its shape."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from weightkin.records import Comparison
 
 
 def compare_copies(folder: Path, *, n_steps: int) -> dict[str, tuple[bool, Comparison]]:
-    """Compare the original with every copy and stranger."""
+    """Compare the original with every copy and unrelated model."""
     original = model_folder()
     copies = make_copies(folder, n_steps=n_steps)
     return {name: (rel, compare(original, path, seed=0)) for name, (path, rel) in copies.items()}

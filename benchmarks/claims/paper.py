@@ -110,7 +110,7 @@ def relation(a: str, b: str) -> str:
         taught = {a, b} & {"llama-distilled"} and any(
             "llama-a" in entries[x]["origins"] for x in (a, b)
         )
-        return "student and its teacher's family" if taught else "strangers, same data"
+        return "student and its teacher's family" if taught else "unrelated, same data"
     if "llama-a-new-mlps" in (a, b):
         return "every MLP new, the rest kept"
     known = truth.relation(a, b)

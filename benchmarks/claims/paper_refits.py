@@ -45,7 +45,7 @@ class Block:
 
 
 def retrained_lines(folder: Path) -> list[str]:
-    """Fit double-width MLPs to every block of one model, match them with kin and stranger."""
+    """Fit double-width MLPs to every block of one model, match them with a relative and another."""
     fits = refit_all(RETRAINED, N_STEPS)
     rows = []
     for k, fit in enumerate(fits):
@@ -60,7 +60,7 @@ def retrained_lines(folder: Path) -> list[str]:
     return [
         f"Each MLP of `{RETRAINED}` ({len(fits[0].up) // 2} units) replaced by a fresh one of twice"
         f" the width, fitted on Gaussian vectors ({N_STEPS} steps; error over the variance), then"
-        f" phi_MATCH with the same block of `{KIN}` and of a stranger, on {N_VECTORS} other"
+        f" phi_MATCH with the same block of `{KIN}` and of an unrelated model, on {N_VECTORS} other"
         " vectors. The sign of an up row can be traded for that of its down column, so ups"
         " are signed to go with their gates first; as printed, without. The paper: below"
         " 2.2e-308 in block 1 and tiny in all others, 10,000 steps.",

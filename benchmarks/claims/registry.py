@@ -98,11 +98,12 @@ def disguised(known: Mapping[str, Prepared], found: Mapping[str, Search]) -> lis
             cells += [f"{max(cosine[x] for x in kin):.2f}", str(n_before)]
         first = record.relatives[0].model.name if record.relatives else "nobody"
         rows.append((name, entries[name]["kind"], *cells, first))
-    head = ("copy", "kind", "aligned", "strangers before", "invariant", "strangers before", "found")
+    before = "unrelated before"
+    head = ("copy", "kind", "aligned", before, "invariant", before, "found")
     said = (
-        "Disguised copies: cosine to the nearest true relative by either vector, the strangers that"
+        "Disguised copies: cosine to the nearest true relative by either vector, how many unrelated"
     )
-    return [f"{said} come before it, and the relative that a search names first.", "",
+    return [f"{said} models come before it, and the relative that a search names first.", "",
             *markdown(head, rows)]  # fmt: skip
 
 
@@ -136,7 +137,7 @@ def relatives(found: Mapping[str, Search]) -> list[str]:
         "models",
         "a true relative first",
         "compared relatives found",
-        "strangers called so",
+        "unrelated models called so",
     )
     said = (
         f"{len(found)} models of the zoo left out in turn; the 32 nearest by vector are compared."

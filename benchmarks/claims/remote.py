@@ -80,7 +80,8 @@ def run() -> list[str]:
         *(*markdown(head, faults), ""),
         *("What cannot be had at all:", "", *markdown(head_absent, absent), ""),
         *("Files of 13.5 GB each, made up as they are read; `--effort quick` reads hidden units",
-          "only, and for strangers the blind tests that were left out are in `skipped`:", "", *big),
+          "only, and for unrelated models the blind tests that were left out are in `skipped`:",
+          "", *big),
     ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Trained strangers of one shape: do coincidences follow the law, over all pairs of blocks?"""
+"""Unrelated trained models of one shape: do coincidences follow the law, over pairs of blocks?"""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KINDS: tuple[AxisKind, ...] = ("units", "residual")
 def stranger_counts(seed: int = 0) -> Counter[int]:
     """Coincidences of every view of every pair of blocks of independent bases of one shape.
 
-    Bases only: a model and its fine-tune see a stranger alike, so their pairs repeat one draw of
+    Bases only: a model and its fine-tune see another model alike, so their pairs repeat one draw of
     chance and no binomial interval holds for the lot. Blocks of different depth have separate
     labels, so every pair of blocks is a null of its own. V/O dimensions are counted in windows and
     left out here.

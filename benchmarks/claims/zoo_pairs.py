@@ -48,7 +48,7 @@ def is_right(outcome: Outcome) -> bool:
 
 
 def lines(outcomes: list[Outcome]) -> list[str]:
-    """Counts, the weakest relatives, the strongest strangers, and every pair that was missed."""
+    """Counts, the weakest relatives, the strongest others, and every pair that was missed."""
     counts: dict[tuple[bool, str], int] = defaultdict(int)
     for o in outcomes:
         counts[o.related, o.verdict] += 1

@@ -13,7 +13,7 @@ from weightkin.evidence.signpairs import FRUGAL_BYTES, too_dear
 from weightkin.records import Calibration, ModelRef, Skipped, Test, left_out
 from weightkin.stats.calibrated import N_CONTROLS, exceeds
 
-LEAST_SHARE = 0.1  # of the units: "universal" units of strangers are a few per cent
+LEAST_SHARE = 0.1  # of the units: "universal" units of unrelated models are a few per cent
 CALIBRATED_EVIDENCE = "calibrated evidence"
 
 

@@ -22,13 +22,13 @@ LikenessMatrix = Doubles | csr_array
 MAX_DENSE = 2000  # models of which all pairs are looked at
 N_NEAREST = 64  # by vector, of each of more models
 PAIRS_AT_ONCE = 4096  # pairs measured at a time
-LEAST_COSINE = 0.125  # of two vectors: four deviations between strangers
+LEAST_COSINE = 0.125  # of two vectors: four deviations of unrelated ones
 
 
 def proposed(sketches: Sequence[Sketch], max_dense: int = MAX_DENSE) -> LikenessMatrix:
-    """Inner products of pairs in standard deviations of strangers: ``(n, n)``, 0 where not taken.
+    """Inner products of pairs in deviations of unrelated pairs: ``(n, n)``, 0 where not taken.
 
-    Over tensors inside blocks of equal name and shape, which strangers share only by chance.
+    Over tensors inside blocks of equal name and shape, which unrelated models share only by chance.
     """
     if len(sketches) <= max_dense:
         return likeness(sketches)

@@ -37,7 +37,7 @@ from weightkin.sketch.stand_in import stand_in
 OnProgress = Callable[[int, int], None]  # how many are done, of how many
 THOROUGH = 256  # models up to which every block of a pair is tested
 COPY = 1e-5  # relative distance up to which a model brought back is the one that it was made from
-MIN_LIKENESS = 6.0  # standard deviations of an inner product between strangers that propose a pair
+MIN_LIKENESS = 6.0  # standard deviations of an an unrelated pair's inner product that propose one
 
 
 @dataclass

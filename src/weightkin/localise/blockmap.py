@@ -118,7 +118,7 @@ def map_stack(
         scores[tested_a.index(f.a), tested_b.index(f.b)] = max(1.0, -f.log10_pvalue)
     monotone = [(tested_a[i], tested_b[j]) for i, j in best_monotone_map(scores)]
     layers = [_relation(f, here) for f in here]
-    if not here:  # of strangers no block was dropped
+    if not here:  # of unrelated models no block was dropped
         tested_a, tested_b = [], []
     for a in sorted(set(tested_a) - {f.a for f in found if f.stack == stack}):
         layers.append(_one_sided(f"{stack}.{a}", "", "dropped"))

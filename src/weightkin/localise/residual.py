@@ -93,7 +93,7 @@ def _residual_map(
     found = match_units(views_a, views_b, lambda _role: False)
     least = MIN_MATCHED_SHARE * min(axis_a.n_units, axis_b.n_units)
     if log10_p > log10_alpha and len(found.units_a) < least:
-        found = no_match()  # strangers share a few dimensions by chance
+        found = no_match()  # unrelated models share a few dimensions by chance
     return ResidualMap(
         stack=axis_a.stack,
         test="coincidences" if axis_a.n_units == axis_b.n_units else "order",

@@ -32,7 +32,7 @@ def scan_tensors(a: Model, b: Model) -> tuple[tuple[TensorRelation, ...], tuple[
 
     Listed: every pair of equal role (also when only the first dimension differs: on the rows that
     both have), and every other pair of equal shape that is equal or close. Constant tensors and
-    buffers (masks, rotary tables) are equal in strangers and left out.
+    buffers (masks, rotary tables) are equal in unrelated models and left out.
     """
     skipped: list[Skipped] = []
     same = _of_one_role(a, b)

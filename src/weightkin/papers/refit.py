@@ -145,7 +145,7 @@ def fit_glu(
     """Fit a fresh gated MLP to a function by regression on isotropic Gaussian vectors.
 
     Mean squared error, Adam with a cosine to zero, fresh vectors at every step, float32. Biases are
-    fitted too: without them gate and up of a unit align in every fit, and agree between strangers.
+    fitted too: without them gate and up of a unit align in every fit, and agree in any two.
 
     Parameters
     ----------

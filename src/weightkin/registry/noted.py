@@ -6,14 +6,14 @@ import sqlite3
 
 from weightkin.records import note
 from weightkin.records.registry import Registered
-from weightkin.registry.store import COLUMNS, registered
+from weightkin.registry.store import COLUMNS, model_of_row
 
 SLOT = COLUMNS.split(", ").index("slot")
 
 
 def with_notes(connection: sqlite3.Connection, row: tuple[object, ...]) -> Registered:
     """A model with what else is known about its contents and its source."""
-    model = registered(row)
+    model = model_of_row(row)
     same = connection.execute(
         "SELECT name, id FROM models WHERE id != ? AND slot ="
         " (SELECT slot FROM models WHERE id = ?) ORDER BY id",
@@ -29,7 +29,7 @@ def with_notes(connection: sqlite3.Connection, row: tuple[object, ...]) -> Regis
     notes += [] if share is None else [note("not-testable", share=share)]
     notes += [note("same-contents", name=name, id=k) for name, k in same]
     notes += [note("other-contents", id=k, digest=d, added=t) for k, d, t in other]
-    return registered(row, tuple(notes))
+    return model_of_row(row, tuple(notes))
 
 
 def share_in_reach(connection: sqlite3.Connection, slot: int) -> float | None:

@@ -20,7 +20,7 @@ from weightkin.registry.noted import with_notes
 from weightkin.registry.placement import Placement
 from weightkin.registry.prepared import Prepared, of_sketch, prepare, source_of
 from weightkin.registry.proposing import Compared
-from weightkin.registry.store import COLUMNS, opened, registered
+from weightkin.registry.store import COLUMNS, model_of_row, opened
 from weightkin.registry.stores import store_of
 from weightkin.sketch import Sketch
 from weightkin.sketch.source import open_model
@@ -112,7 +112,7 @@ def named(
     if not rows:
         rows = _where(connection, "name = ? OR source = ?", name, full_name(name))
     if not is_checked:
-        return tuple(registered(row, is_checked=False) for row in rows)
+        return tuple(model_of_row(row, is_checked=False) for row in rows)
     return tuple(with_notes(connection, row) for row in rows)
 
 

@@ -15,7 +15,7 @@ from weightkin.registry.edges import EDGE_COLUMNS, edge_evidence
 from weightkin.registry.prepared import Held, as_registered, source_of
 from weightkin.registry.sealed import SealedStore
 from weightkin.registry.sealing import Altered
-from weightkin.registry.store import COLUMNS, opened, registered
+from weightkin.registry.store import COLUMNS, model_of_row, opened
 from weightkin.registry.stores import store_of
 
 WITHIN = 1e-3  # of a log10 p-value, as in `verify`
@@ -70,7 +70,7 @@ def _weights(
     """Two registered models, where they were registered from."""
     held: list[Held] = []
     for number in numbers:
-        model = registered(
+        model = model_of_row(
             connection.execute(f"SELECT {COLUMNS} FROM models WHERE id = ?", (number,)).fetchone()  # noqa: S608
         )
         file, slot = connection.execute(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from weightkin.records.registry import Registered
 from weightkin.registry.sealed import SealedStore
 from weightkin.registry.sealing import Altered
-from weightkin.registry.store import COLUMNS, registered
+from weightkin.registry.store import COLUMNS, model_of_row
 from weightkin.sketch import Sketch
 
 
@@ -78,7 +78,7 @@ def slots_of(
         " JOIN contents ON contents.slot = models.slot ORDER BY models.slot, models.id"
     ):
         try:
-            models[slot].append(registered(tuple(row)))
+            models[slot].append(model_of_row(tuple(row)))
         except Altered:
             if lost is None:
                 raise

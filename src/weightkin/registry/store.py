@@ -195,7 +195,7 @@ def write_if_free(path: Path, *writes: Callable[[sqlite3.Connection], None]) -> 
                 raise
 
 
-def registered(
+def model_of_row(
     row: tuple[object, ...], notes: tuple[Note, ...] = (), *, is_checked: bool = True
 ) -> Registered:
     """A row of ``models``, in the order of `COLUMNS`; as it stands unless it is checked.

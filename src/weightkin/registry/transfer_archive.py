@@ -41,7 +41,7 @@ from weightkin.registry.entries import keep, now
 from weightkin.registry.prepared import MAX_SKETCH, of_sketch, sketch_in
 from weightkin.registry.schema import BEFORE
 from weightkin.registry.sealed import SealedStore
-from weightkin.registry.store import COLUMNS, opened, registered
+from weightkin.registry.store import COLUMNS, model_of_row, opened
 from weightkin.registry.stores import store_of
 from weightkin.text import shown
 
@@ -201,7 +201,7 @@ def _all(connection: sqlite3.Connection) -> list[tuple[Registered, int, str]]:
         f"SELECT models.slot, contents.sketch, {columns} FROM models"  # noqa: S608
         " JOIN contents ON contents.slot = models.slot ORDER BY models.id"
     )
-    return [(registered(row[2:]), row[0], row[1]) for row in found]
+    return [(model_of_row(row[2:]), row[0], row[1]) for row in found]
 
 
 def _facts(model: Registered) -> dict[str, Any]:

@@ -6,7 +6,7 @@ which permuting, rotating and flipping the residual stream leaves as they are; a
 singular values of V O at a few relative depths, the gain of the norm before them folded in, which
 relabelling V/O dimensions leaves too.
 
-Blind to a retrained embedding; patch pixels tell fine-tuned copies badly from strangers. Strangers
+Blind to a retrained embedding; patch pixels tell fine-tuned copies badly from unrelated ones. Those
 trained on one corpus with one vocabulary have cosines up to 0.5, with tied tables 0.8. A vector
 proposes, it never concludes. Needs the weights, or a sketch that holds everything.
 """
@@ -160,7 +160,7 @@ def _units(model: Model, place: Place) -> Floats | None:
 
 
 def _without_common(cosines: Doubles) -> Doubles:
-    """Leave out the one direction that most tokens share: strangers trained alike agree on it."""
+    """Leave out the one direction that most tokens share: models trained alike agree on it."""
     n = int(round((1 + np.sqrt(1 + 8 * len(cosines))) / 2))
     square = np.eye(n)
     upper = np.triu_indices(n, 1)

@@ -3,7 +3,7 @@
 Every role's sampled values are normalised to one length in all, then projected by random signs that
 depend on the tensor's role key, and on the row and column of the entry, alone: two publishers'
 names of one tensor make no difference. Two models that share
-weights have about the mean cosine of their roles; strangers 0 with a deviation of 1/32.
+weights have about the mean cosine of their roles; unrelated models 0 with a deviation of 1/32.
 
 Blind to whatever moves entries: permuted, rotated and otherwise disguised copies, narrower or
 shallower copies only as far as rows, columns and blocks stay in
