@@ -26,8 +26,17 @@ class InShort:
         return one_line_of(self, ", ".join(filter(None, (_field(this, x) for x in fields(this)))))
 
 
-class InOneLine(InShort):
-    """Records that can be said in one line."""
+class Drawn:
+    """What a notebook shows as the answer in words, and as its command prints it."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str | None:
+        return _DRAWINGS[-1](self) if _DRAWINGS else None
+
+
+class InOneLine(Drawn, InShort):
+    """Records that can be said in one line, which a notebook shows."""
 
     __slots__ = ()
 
@@ -38,12 +47,9 @@ class InOneLine(InShort):
 
 
 class InNotebooks(InOneLine):
-    """Records that a notebook shows as the command prints them, and with their HTML report."""
+    """Records of a command, of which a notebook shows the report as well where there is one."""
 
     __slots__ = ()
-
-    def _repr_html_(self) -> str | None:
-        return _DRAWINGS[-1](self) if _DRAWINGS else None
 
 
 def draw_records_with(draw: Callable[[Any], str]) -> None:

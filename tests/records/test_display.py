@@ -147,6 +147,30 @@ def test_a_notebook_shows_the_answer_in_words_first(results, kind):
     assert words.endswith("<details><summary>Report</summary>") == has_report
 
 
+def test_a_notebook_shows_models_and_registries_as_their_commands_do(results, tmp_path):
+    listed, empty = results["Registry"]._repr_html_(), Registry(tmp_path / "none")
+    assert listed == results["Registry"].listing()._repr_html_()
+    assert empty._repr_html_() is None
+    for kind in ("Model", "Sketch"):
+        shown = results[kind]._repr_html_()
+        assert "\x1b" not in shown
+        assert "wk1-" in shown.partition("<pre>")[2]
+    gone = weightkin.open_model(
+        models.write(tmp_path / "gone", models.base(np.random.default_rng(5)))
+    )
+    for file in (tmp_path / "gone").iterdir():
+        file.unlink()
+    assert "no such file" in gone._repr_html_()
+    held = weightkin.open_model(models.base(np.random.default_rng(5)))
+    assert "<pre>" in held._repr_html_()
+
+
+def test_a_notebook_says_what_part_of_a_record_says(results):
+    relative = results["Relative"]
+    said = escape(printable(relative.sentence))
+    assert relative._repr_html_() == f"<p><strong>{said}</strong></p>"
+
+
 def test_a_notebook_says_the_same_as_the_command(results):
     shown = results["Comparison"]._repr_html_()
     assert "These two models share weights" in shown.partition("<iframe")[0]

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from weightkin.formats.dtypes import to_float32
+from weightkin.notebooks import Drawn
 from weightkin.sources.files import Spans, batches
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Storage(Protocol):
 
 
 @dataclass(frozen=True, eq=False)  # the same only where it is the very same open model
-class Model:
+class Model(Drawn):
     """A read-only model: tensors in sorted name order, config (a hint, never trusted), storage.
 
     With ``sketched`` it stands in for another: its tensors are the runs that the sketch holds.

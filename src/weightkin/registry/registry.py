@@ -79,6 +79,9 @@ class Registry:
     def __repr__(self) -> str:
         return f"<Registry {str(self.path)!r}>"
 
+    def _repr_html_(self) -> str | None:
+        return self.listing()._repr_html_() if self.path.is_file() else None
+
     def add(
         self,
         sources: Sequence[str | Path],

@@ -15,6 +15,7 @@ from weightkin.anatomy.types import Anatomy
 from weightkin.arrays import Floats, Ints
 from weightkin.formats.dtypes import to_float32
 from weightkin.formats.factorised import MARK
+from weightkin.notebooks import Drawn
 from weightkin.sketch.scheme import Scheme
 from weightkin.sketch.tables import is_table
 
@@ -136,7 +137,7 @@ class TokenViews:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Sketch:
+class Sketch(Drawn):
     """A sample of every tensor of a model, with what is needed to test, measure and file it.
 
     ``anatomy`` is that of the model of the sampled runs: its places are cut to what is held, while
