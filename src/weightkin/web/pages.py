@@ -16,17 +16,19 @@ from weightkin.records.descendants import Descendants
 from weightkin.records.registry import Registered, Search, Trace
 from weightkin.report import html
 from weightkin.report.html.environment import environment, static_bytes
-from weightkin.web.api import job_or_404, listing, model_or_404, seen
-from weightkin.web.facts import facts_of
+from weightkin.web import homepage, modelpage
+from weightkin.web.api import job_or_404, model_or_404, seen
+from weightkin.web.facts import card_of, facts_of
 from weightkin.web.familypage import Families
 from weightkin.web.guard import COOKIE, MOST_UPLOAD, RequestGuard, cookie_of
+from weightkin.web.homepage import Asked
 from weightkin.web.job_service import JobService
 from weightkin.web.jobs import Job
+from weightkin.web.overviews import Overviews
 
 MEDIA_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8",
          "svg": "image/svg+xml"}  # fmt: skip
 FILES = ("style.css", "page.js", "server.js", "graph.js", "cytoscape.min.js", "mark.svg")
-ON_PAGE = 50
 Number = Annotated[int, Path(ge=1, le=1 << 53)]
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
 Text = Annotated[str, Query(max_length=1000)]
@@ -84,20 +86,29 @@ def router(service: JobService, templates: Templates, guard: RequestGuard) -> AP
     """
     pages = APIRouter(include_in_schema=False)
     families = Families(service)
+    overviews = Overviews(service)
 
     @pages.get("/")
-    def home(q: Text = "", page: PageNumber = 1) -> Response:
-        found = listing(service, q.strip(), page, ON_PAGE)
-        return templates.page("models.html", found=found, q=q)
+    def home(asked: Annotated[Asked, Query()]) -> Response:
+        return templates.page(
+            "home.html",
+            home=homepage.home(service, overviews.latest(), asked),
+            job=_latest(service, service.latest("family")),
+            most=MOST_UPLOAD,
+        )
 
     @pages.get("/models/{number}")
     def model(number: Number) -> Response:
         known = model_or_404(service, number)
-        answer = service.answered("trace", model=number)
+        glance, answer = overviews.latest(), service.answered("trace", model=number)
         trace = Trace.from_json(answer[1]) if answer else None
+        row = glance.row(number).as_seen(service)
         return templates.page(
             "model.html",
             facts=facts_of(service, known),
+            row=row,
+            place=modelpage.place(service, glance, row, trace),
+            n_family=glance.sizes[row.standing.first],
             trace=trace,
             job=_latest(service, service.latest("trace", model=number)),
             asked=seen(service, answer[0]) if answer else None,
@@ -189,12 +200,19 @@ def router(service: JobService, templates: Templates, guard: RequestGuard) -> AP
             return _to("/family")
         text = service.record(number)
         kind = Search if found.kind == "search" else Comparison
+        pair = [service.model(found.asked[x]) for x in "ab" if x in found.asked]
+        cards = tuple(card_of(service, x) for x in pair)
         command = "weightkin search SKETCH" if found.kind == "search" else ""
         return templates.page(
             "result.html",
             job=seen(service, found),
-            body=html.body(kind.from_json(text), command=command, is_served=True),
-            pair=[service.model(found.asked[x]) for x in "ab" if x in found.asked],
+            body=html.body(
+                kind.from_json(text),
+                command=command,
+                is_served=True,
+                facts=(cards[0], cards[1]) if cards else (None, None),
+            ),
+            pair=pair,
             record_data=json.loads(text),
         )
 
