@@ -182,6 +182,21 @@ def test_the_page_of_a_model_shows_its_place_before_any_search(client):
     assert client.get("/models/99").status_code == 404
 
 
+def test_a_graph_that_is_being_drawn_is_watched_and_one_that_lacks_models_is_said(path, tmp_path):
+    with open_desk(copy_of(path, tmp_path), work=slow.for_ever) as service:
+        client = TestClient(make_app(service), base_url=HERE)
+        with sqlite3.connect(service.registry) as connection:
+            connection.execute("DELETE FROM families WHERE nodes LIKE '%vit-a%'")
+        text = client.get("/").text
+        assert figures(text)["Not in the family graph"] == "2"
+        assert "Update the family graph" in text
+        job = service.family()
+        text = client.get("/").text
+        assert f'data-job="{job.id}"' in text
+        assert "Update the family graph" not in text
+        service.runner.cancel(job.id)
+
+
 def test_addresses_keep_what_was_asked():
     asked = Asked(q="a b", sort="name", page=3)
     assert asked.address(family="7") == "/?q=a+b&sort=name&family=7"
@@ -226,6 +241,9 @@ def test_pages_are_whole_and_axe_finds_nothing(shown, axe, where):
             tab.emulate_media(color_scheme=scheme)
             assert not tab.evaluate(WIDE)
             assert axe(tab) == []
+    tab.emulate_media(media="print")
+    assert not tab.locator(".screen:visible").count()
+    assert not tab.evaluate(WIDE)
     tab.context.close()
 
 

@@ -101,6 +101,8 @@ def router(service: JobService, templates: Templates, guard: RequestGuard) -> AP
     def model(number: Number) -> Response:
         known = model_or_404(service, number)
         glance, answer = overviews.latest(), service.answered("trace", model=number)
+        if number not in glance.overview.models:
+            raise HTTPException(404, f"#{number}: no such model")  # removed a moment ago
         trace = Trace.from_json(answer[1]) if answer else None
         row = glance.row(number).as_seen(service)
         return templates.page(
@@ -108,6 +110,7 @@ def router(service: JobService, templates: Templates, guard: RequestGuard) -> AP
             facts=facts_of(service, known),
             row=row,
             place=modelpage.place(service, glance, row, trace),
+            most_listed=modelpage.MOST_LISTED,
             n_family=glance.sizes[row.standing.first],
             trace=trace,
             job=_latest(service, service.latest("trace", model=number)),

@@ -107,6 +107,7 @@ def environment(*, is_served: bool = False) -> jinja2.Environment:
         "axis": lambda name: AXIS_WORDS.get(name, name),
         "verdict": lambda verdict: PART_WORDS.get(verdict, verdict),
         "kinds": kind_words,
+        "kind": lambda kind: "kind unknown" if kind == "unknown" else kind,
         "looked": looked_words,
         "related": related_words,
         "relation": relation_words,
