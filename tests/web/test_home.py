@@ -193,6 +193,7 @@ def test_a_graph_that_is_being_drawn_is_watched_and_one_that_lacks_models_is_sai
         job = service.family()
         text = client.get("/").text
         assert f'data-job="{job.id}"' in text
+        assert ">Draw the family graph</a>" in client.get("/jobs").text
         assert "Update the family graph" not in text
         service.runner.cancel(job.id)
 

@@ -1,4 +1,4 @@
-"""The pages: every one works without a script, except for the drawing of a family."""
+"""The pages of questions: every one works without a script, except for the drawing of a family."""
 
 from __future__ import annotations
 
@@ -12,19 +12,15 @@ from fastapi import APIRouter, Form, HTTPException, Path, Query, Request, Upload
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from weightkin.records import Comparison
-from weightkin.records.descendants import Descendants
-from weightkin.records.registry import Registered, Search, Trace
+from weightkin.records.registry import Registered, Search
 from weightkin.report import html
 from weightkin.report.html.environment import environment, static_bytes
-from weightkin.web import homepage, modelpage
-from weightkin.web.api import job_or_404, model_or_404, seen
-from weightkin.web.facts import card_of, facts_of
+from weightkin.web.api import job_or_404, seen
+from weightkin.web.facts import card_of
 from weightkin.web.familypage import Families
 from weightkin.web.guard import COOKIE, MOST_UPLOAD, RequestGuard, cookie_of
-from weightkin.web.homepage import Asked
 from weightkin.web.job_service import JobService
 from weightkin.web.jobs import Job
-from weightkin.web.overviews import Overviews
 
 MEDIA_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8",
          "svg": "image/svg+xml"}  # fmt: skip
@@ -63,7 +59,7 @@ class Templates:
 
 
 def router(service: JobService, templates: Templates, guard: RequestGuard) -> APIRouter:
-    """All pages of one registry.
+    """All pages of one registry but those of `model_routes`.
 
     Parameters
     ----------
@@ -86,59 +82,6 @@ def router(service: JobService, templates: Templates, guard: RequestGuard) -> AP
     """
     pages = APIRouter(include_in_schema=False)
     families = Families(service)
-    overviews = Overviews(service)
-
-    @pages.get("/")
-    def home(asked: Annotated[Asked, Query()]) -> Response:
-        return templates.page(
-            "home.html",
-            home=homepage.home(service, overviews.latest(), asked),
-            job=_latest(service, service.latest("family")),
-            most=MOST_UPLOAD,
-        )
-
-    @pages.get("/models/{number}")
-    def model(number: Number) -> Response:
-        known = model_or_404(service, number)
-        glance, answer = overviews.latest(), service.answered("trace", model=number)
-        if number not in glance.overview.models:
-            raise HTTPException(404, f"#{number}: no such model")  # removed a moment ago
-        trace = Trace.from_json(answer[1]) if answer else None
-        row = glance.row(number).as_seen(service)
-        return templates.page(
-            "model.html",
-            facts=facts_of(service, known),
-            row=row,
-            place=modelpage.place(service, glance, row, trace),
-            most_listed=modelpage.MOST_LISTED,
-            n_family=glance.sizes[row.standing.first],
-            trace=trace,
-            job=_latest(service, service.latest("trace", model=number)),
-            asked=seen(service, answer[0]) if answer else None,
-            remembered=service.remembered(known) if answer is None else (),
-        )
-
-    @pages.post("/models/{number}/trace")
-    def ask_trace(number: Number) -> Response:
-        service.trace(model_or_404(service, number))
-        return _to(f"/models/{number}")
-
-    @pages.get("/models/{number}/descendants")
-    def descendants(number: Number) -> Response:
-        known = model_or_404(service, number)
-        answer = service.answered("descendants", model=number)
-        return templates.page(
-            "descendants.html",
-            model=known,
-            found=Descendants.from_json(answer[1]) if answer else None,
-            job=_latest(service, service.latest("descendants", model=number)),
-            asked=seen(service, answer[0]) if answer else None,
-        )
-
-    @pages.post("/models/{number}/descendants")
-    def ask_descendants(number: Number) -> Response:
-        service.descendants(model_or_404(service, number))
-        return _to(f"/models/{number}/descendants")
 
     @pages.get("/family")
     def family(kind: Text = "", sure: str = "", page: PageNumber = 1) -> Response:
