@@ -18,7 +18,7 @@ from weightkin.catalogue import entries
 
 SOURCE = Path(weightkin.__file__).parent
 OTHER_WORDS = {
-    "policy/licences.py": {"gemma", "llama4"},  # names of licences
+    "records/licences.py": {"gemma", "llama4"},  # names of licences
     "papers": {"torch"},  # the library that is imported
     "api": {"torch"},
     "anatomy/translate.py": {"unet"},  # a folder of a pipeline

@@ -7,7 +7,7 @@ from tests.lineage.simulated import base, trained_on
 from tests.policy.test_gate import card
 from tests.registry.conftest import write
 from weightkin import Registry, check
-from weightkin.policy.licences import classes_of, looser
+from weightkin.records.licences import classes_of, looser
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import pytest
 
 from weightkin.errors import UsageError
 from weightkin.policy import Policy, read_policy
-from weightkin.policy.licences import CLASSES, LICENCES, class_of, looser
 from weightkin.records.checking import ALWAYS, RULES
+from weightkin.records.licences import CLASSES, LICENCES, class_of, looser
 
 SAMPLE = Path(__file__).parents[2] / "docs" / "policy.toml"
 

@@ -46,8 +46,6 @@ PATHS = (
 OUTSIDE = """[...document.querySelectorAll('.scroll, .scroll td, .scroll code, .scroll time')]
     .filter(x => x.scrollWidth > x.clientWidth + 1 && getComputedStyle(x).display != 'inline'
         || x.getBoundingClientRect().right > innerWidth).map(x => x.outerHTML.slice(0, 200))"""
-LINES_OF_DATES = """[...new Set([...document.querySelectorAll('td time')]
-    .map(x => x.getClientRects().length))]"""
 
 
 def is_wide(page):
@@ -62,8 +60,8 @@ def test_a_model_is_found_and_its_relatives_are_looked_up(visit):
         expect(page.get_by_role("heading", level=1)).to_contain_text("llama-a-int4")
         expect(page.locator("dl.facts")).to_contain_text("wk1-")
         page.get_by_role("button", name="Find relatives").click()
-        path = page.locator(".path")
-        expect(path).to_contain_text("quantised", timeout=120 * SECONDS)
+        expect(page.locator(".summary")).to_contain_text("relatives", timeout=120 * SECONDS)
+        expect(page.locator(".path")).to_contain_text("quantised")
         expect(page.locator(".badge.contradicted + a")).to_have_text("llama-b")
         expect(page.locator(".badge.undeclared + a")).to_have_text("llama-a")
         expect(page.locator("table .badge.dependent").first).to_be_visible()
@@ -140,7 +138,6 @@ def test_every_page_fits_a_phone_and_is_read_in_both_colours(visit):
         assert page.evaluate(OUTSIDE) == []
         page.set_viewport_size({"width": 1200, "height": 800})
         assert page.evaluate(OUTSIDE) == []
-        assert page.evaluate(LINES_OF_DATES) == [1]
         page.set_viewport_size({"width": 390, "height": 844})
         for path in PATHS:
             page.goto(f"{page.url.split('/', 3)[0]}//{page.url.split('/')[2]}{path}")
@@ -153,7 +150,7 @@ def test_the_keyboard_alone_reaches_the_list(visit):
         page.keyboard.press("Tab")
         expect(page.locator(".skip")).to_be_focused()
         names = []
-        for _ in range(12):
+        for _ in range(40):
             page.keyboard.press("Tab")
             names.append(page.evaluate("document.activeElement.textContent.trim()"))
         assert names[:6] == ["weightkin", "Models", "Family", "Compare", "Search", "Jobs"]

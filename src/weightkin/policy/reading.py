@@ -12,9 +12,9 @@ from typing import Any, get_args
 from weightkin.api.arguments import check_path
 from weightkin.errors import UnreadableModel, UsageError
 from weightkin.notebooks import InShort
-from weightkin.policy.licences import CLASSES, plain
 from weightkin.policy.secret import FORM, Secret, read_secret
 from weightkin.records.checking import ALWAYS, RULES, Level, Setting
+from weightkin.records.licences import CLASSES, plain
 from weightkin.sources.local import read_whole
 from weightkin.text import quoted, shown
 

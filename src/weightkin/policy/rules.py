@@ -8,7 +8,6 @@ from functools import cached_property
 from operator import attrgetter
 
 from weightkin.policy.known import Known
-from weightkin.policy.licences import classes_of, looser, other_unknown, own_unknown
 from weightkin.policy.named_models import Evidence
 from weightkin.policy.naming import Unknown, is_meant
 from weightkin.policy.reading import Policy, lowest
@@ -17,6 +16,7 @@ from weightkin.policy.tainted import Tainted
 from weightkin.policy.unread import why_unknown
 from weightkin.records import Because, because
 from weightkin.records.checking import RULES, Ancestor, Finding, Level, fingerprint
+from weightkin.records.licences import classes_of, looser, other_unknown, own_unknown
 from weightkin.records.registry import DeclaredParent, Search
 
 SUREST = attrgetter("found.log10_pvalue")

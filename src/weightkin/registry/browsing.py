@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +68,20 @@ def browse(
             (*values, most, start),
         ).fetchall()
         return Page(n_found=n, models=tuple(with_notes(connection, row) for row in rows))
+
+
+def numbers(path: Path, text: str, *, hidden: bool = False) -> set[int]:
+    """Numbers of all models that `browse` finds for a text."""
+    where, values = _condition(text[:LONGEST_QUERY], hidden=hidden)
+    with opened(path, to_write=False) as connection:
+        return {x for (x,) in connection.execute(f"SELECT id FROM models {where}", values)}  # noqa: S608
+
+
+def several(path: Path, wanted: Iterable[int]) -> tuple[Registered, ...]:
+    """The models of some numbers, in this order, with notes; those that are gone are left out."""
+    with opened(path, to_write=False) as connection:
+        rows = [_row(connection, number) for number in wanted]
+        return tuple(with_notes(connection, row) for row in rows if row is not None)
 
 
 def named(path: Path, text: str, most: int = 20) -> tuple[Registered, ...]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
 from pathlib import PurePath
+from string import ascii_lowercase, ascii_uppercase
 
-from weightkin.records.registry import DeclaredParent, Relative, State, Step
+from weightkin.records.registry import DeclaredParent, Registered, Relative, State, Step
 from weightkin.registry.placement import Placement
 from weightkin.registry.proposing import Compared
 from weightkin.sources.hub import SCHEME
+
+LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 def check_declared(
@@ -74,6 +78,30 @@ def matching(connection: sqlite3.Connection, name: str) -> list[int]:
     query = "SELECT id FROM models WHERE name = ? COLLATE NOCASE ORDER BY id"  # as on a hub
     named = connection.execute(query, (last,))
     return [row[0] for row in exact or named.fetchall()]
+
+
+class Named:
+    """What `matching` finds among all registered models, for many names at once."""
+
+    def __init__(self, models: Iterable[Registered]) -> None:
+        self._names: defaultdict[str, set[int]] = defaultdict(set)
+        self._sources: defaultdict[str, set[int]] = defaultdict(set)
+        self._loose: defaultdict[str, list[int]] = defaultdict(list)
+        for model in models:
+            self._names[model.name].add(model.id)
+            self._sources[model.source].add(model.id)
+            self._loose[_folded(model.name)].append(model.id)
+
+    def __call__(self, name: str) -> list[int]:
+        """Numbers of the models that a declared name may mean, in their order."""
+        sources = (self._sources.get(x, set()) for x in (name, f"{SCHEME}{name}"))
+        exact = self._names.get(name, set()).union(*sources)
+        return sorted(exact) or self._loose.get(_folded(PurePath(name).name), [])
+
+
+def _folded(name: str) -> str:
+    """As SQLite compares without case: letters of ASCII alone."""
+    return name.translate(LOWER)
 
 
 def _state(

@@ -54,7 +54,7 @@ def stored(connection: sqlite3.Connection) -> KnownFamilies | None:
         if given == seal(number, listed, record):
             nodes[number] = _nodes(number, listed)
             texts[number] = record
-    known = KnownFamilies(head, nodes, texts=texts, stamp=_stamp(connection))
+    known = KnownFamilies(head, nodes, texts=texts, stamp=stamp(connection))
     if len(known.ids) < sum(map(len, nodes.values())):
         raise Altered("two families have a node of one name")
     return known
@@ -66,7 +66,7 @@ def keep(connection: sqlite3.Connection, known: KnownFamilies) -> None:
     Nothing is written where another process changed the graph in the file meanwhile.
     """
     with writing(connection):
-        if known.stamp and known.stamp != _stamp(connection):
+        if known.stamp and known.stamp != stamp(connection):
             return
         there = {x for (x,) in connection.execute("SELECT number FROM families")}
         gone = there - known.nodes.keys() if known.stamp else there
@@ -96,8 +96,8 @@ def _nodes(number: int, text: str) -> Nodes:
         raise Altered(f"the nodes of family {number} are not a list") from None
 
 
-def _stamp(connection: sqlite3.Connection) -> str:
-    """Another one whenever the graph in the file is another."""
+def stamp(connection: sqlite3.Connection) -> str:
+    """A text that is another whenever the graph in the file is another."""
     head = connection.execute("SELECT seal FROM family").fetchone()
     n, last = connection.execute("SELECT count(*), max(number) FROM families").fetchone()
     return f"{head[0]} {n} {last}" if head else ""

@@ -50,12 +50,12 @@ def listing(path: Path) -> Listing:
         names = {x.id: x.name for x in models}
         families = {k: names.get(first, "") for k, first in _families(connection)}
         slots = [row[SLOT] for row in rows]
-        columns = {slot: _columns(path, connection, slot) for slot in dict.fromkeys(slots)}
-    described = tuple(
+        columns = {slot: described(path, connection, slot) for slot in dict.fromkeys(slots)}
+    said = tuple(
         replace(columns[slot], id=model.id, family=families.get(model.id, ""))
         for model, slot in zip(models, slots, strict=True)
     )
-    return Listing(models=models, described=described)
+    return Listing(models=models, described=said)
 
 
 def registered(path: Path) -> tuple[Registered, ...]:
@@ -68,7 +68,7 @@ def _rows(connection: sqlite3.Connection) -> list[Any]:
     return connection.execute(f"SELECT {COLUMNS} FROM models ORDER BY id").fetchall()  # noqa: S608
 
 
-def _columns(path: Path, connection: sqlite3.Connection, slot: int) -> Described:
+def described(path: Path, connection: sqlite3.Connection, slot: int) -> Described:
     """What the sketch of some contents says, nothing where it is damaged."""
     row = connection.execute("SELECT sketch FROM contents WHERE slot = ?", (slot,)).fetchone()
     try:

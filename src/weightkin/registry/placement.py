@@ -89,7 +89,12 @@ class Placed:
 
     def steps(self, edges: Iterable[FamilyEdge]) -> tuple[Step, ...]:
         """Edges with what the registry knows about their ends."""
-        return tuple(_step(e, self.facts, self.own) for e in edges)
+        found = (step_of(e, self.facts) for e in edges)
+        return tuple(replace(x, evidence=tuple(map(self._renamed, x.evidence))) for x in found)
+
+    def _renamed(self, found: Clue) -> Clue:
+        """A piece of evidence with the name of the model in place of its node."""
+        return _renamed(found, self.own, self.facts[self.own].name)
 
     def _relation(self, x: Relative) -> tuple[Relation, int]:
         if x.summary.is_same:
@@ -100,7 +105,8 @@ class Placed:
         return self.descent.relation(self.own, node)
 
 
-def _step(edge: FamilyEdge, facts: Mapping[str, NodeFacts], own: str) -> Step:
+def step_of(edge: FamilyEdge, facts: Mapping[str, NodeFacts]) -> Step:
+    """An edge with what the registry knows about its ends."""
     parent, child = (facts.get(x, NodeFacts(x, 0, "")) for x in (edge.parent, edge.child))
     return Step(
         parent=parent.name,
@@ -115,7 +121,7 @@ def _step(edge: FamilyEdge, facts: Mapping[str, NodeFacts], own: str) -> Step:
         direction=edge.direction,
         direction_probability=edge.direction_probability,
         support=edge.support,
-        evidence=tuple(_renamed(x, own, facts[own].name) for x in edge.evidence),
+        evidence=edge.evidence,
         parent_probability=edge.parent_probability,
     )
 

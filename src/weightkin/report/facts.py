@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from weightkin.anatomy import read_anatomy
 from weightkin.errors import WeightkinError
 from weightkin.formats import Model, digest
-from weightkin.formats.declared import declared
+from weightkin.formats.declared import architecture, declared
 from weightkin.records import ModelRef
 from weightkin.sketch.source import open_model
 from weightkin.sketch.stand_in import n_parameters
@@ -52,10 +52,8 @@ def _facts(model: Model) -> ModelFacts:
     dtypes: Counter[str] = Counter()
     for tensor in model.tensors.values():
         dtypes[tensor.dtype] += math.prod(tensor.shape)
-    named = model.config.get("architectures")
-    first = named[0] if isinstance(named, list) and named else None
     return ModelFacts(
-        architecture=first if isinstance(first, str) else anatomy.family,
+        architecture=architecture(model.config, anatomy.family),
         n_parameters=n_parameters(model),
         dtypes=dict(dtypes.most_common()),
         stacks=dict(anatomy.stacks),

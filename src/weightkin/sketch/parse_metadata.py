@@ -14,6 +14,7 @@ import numpy as np
 
 from weightkin.arrays import Ints
 from weightkin.errors import UnreadableModel
+from weightkin.formats.declared import architecture
 from weightkin.formats.dtypes import NUMPY
 from weightkin.formats.headers import checked_name, checked_shape
 from weightkin.formats.json_text import parse, parse_object
@@ -105,10 +106,8 @@ def checked_columns(path: PurePath, metadata: Mapping[str, str]) -> tuple[str, i
                 sizes[dtype] += math.prod(checked_shape(str(path), shape))
             case _:
                 raise damaged(path, "an invalid tensor in the metadata")
-    named = config.get("architectures")
-    first = named[0] if isinstance(named, list) and named else None
-    architecture = first if isinstance(first, str) else facts["family"]
-    return architecture, facts["n_parameters"], max(sizes, key=sizes.__getitem__, default="")
+    dtype = max(sizes, key=sizes.__getitem__, default="")
+    return architecture(config, facts["family"]), facts["n_parameters"], dtype
 
 
 def checked_facts(path: PurePath, metadata: Mapping[str, str]) -> dict[str, Any]:

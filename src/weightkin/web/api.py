@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Query, Response, UploadFile
@@ -58,6 +59,7 @@ class JobSeen:
     ended: str
     is_over: bool
     is_young: bool
+    seconds: int | None  # from its start to its end; none before
     page: str
 
 
@@ -87,7 +89,16 @@ def seen(service: JobService, job: Job) -> JobSeen:
     """A job as it is told to visitors: without paths of this machine."""
     kept = {f.name: getattr(job, f.name) for f in fields(JobSeen) if hasattr(job, f.name)}
     kept |= {name: service.said(kept[name]) for name in ("title", "said")}
-    return JobSeen(**kept, is_young=service.is_young(job), page=f"/jobs/{job.id}")
+    young, page = service.is_young(job), f"/jobs/{job.id}"
+    return JobSeen(**kept, is_young=young, seconds=_seconds(job), page=page)
+
+
+def _seconds(job: Job) -> int | None:
+    try:
+        took = datetime.fromisoformat(job.ended) - datetime.fromisoformat(job.begun)
+    except ValueError:
+        return None
+    return int(took.total_seconds())
 
 
 def model_or_404(service: JobService, number: int) -> Registered:

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from weightkin._version import __version__
 from weightkin.errors import UnreadableModel, UnusableRegistry, UsageError, WeightkinError
 from weightkin.report.terminal import printable
-from weightkin.web import api, pages
+from weightkin.web import api, model_routes, pages
 from weightkin.web.guard import RequestGuard
 from weightkin.web.job_service import JobService
 from weightkin.web.jobs import QueueFull, WrongState
@@ -75,6 +75,7 @@ def make_app(
     )
     guard = RequestGuard(app, names=names, token=token)
     app.include_router(api.router(service))
+    app.include_router(model_routes.router(service, templates))
     app.include_router(pages.router(service, templates, guard))
 
     async def problem(request: Request, error: Exception) -> Response:

@@ -1,13 +1,16 @@
-"""What a registered model is, read from what the registry holds of it."""
+"""What a registered model is, read from its sketch: no weights are opened for it."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 
 from weightkin.errors import UnreadableModel
+from weightkin.formats.declared import architecture
 from weightkin.records.registry import Registered
 from weightkin.registry import browsing
+from weightkin.report.facts import ModelFacts as CardFacts
 from weightkin.web.job_service import JobService
 
 
@@ -16,12 +19,15 @@ class ModelFacts:
     """One registered model with what its sketch shows; ``why`` says why nothing is shown."""
 
     model: Registered
+    architecture: str = ""  # class of its config, or the family that its blocks are like
     family: str = ""
     stacks: dict[str, int] = field(default_factory=dict)  # blocks of each stack
     n_parameters: int = 0
     n_bytes: int = 0
     n_tensors: int = 0
     dtypes: dict[str, int] = field(default_factory=dict)  # tensors of each
+    values: dict[str, int] = field(default_factory=dict)  # of each dtype
+    unread: dict[str, str] = field(default_factory=dict)  # what could not be read, and why
     is_whole: bool = False  # everything is held, not a sample
     why: str = ""
 
@@ -34,14 +40,34 @@ def facts_of(service: JobService, model: Registered) -> ModelFacts:
         return ModelFacts(model=model, why=service.said(str(error)))
     if sketch is None:
         return ModelFacts(model=model, why="its sketch is gone")
-    dtypes = Counter(tensor.dtype for tensor in sketch.tensors.values())
+    tensors = sketch.as_stored.values()
+    dtypes, values = Counter(tensor.dtype for tensor in tensors), Counter[str]()
+    for tensor in tensors:
+        values[tensor.dtype] += math.prod(tensor.shape)
     return ModelFacts(
         model=model,
+        architecture=architecture(sketch.config, sketch.family),
         family=sketch.family,
         stacks=dict(sketch.stacks),
         n_parameters=sketch.n_parameters,
         n_bytes=sketch.n_bytes,
-        n_tensors=len(sketch.tensors),
+        n_tensors=len(tensors),
         dtypes=dict(dtypes.most_common()),
+        values=dict(values.most_common()),
+        unread={service.said(what): service.said(why) for what, why in sketch.problems},
         is_whole=sketch.scheme.is_whole,
+    )
+
+
+def card_of(service: JobService, model: Registered | None) -> CardFacts | None:
+    """What the card of a report says of a registered model; None where its sketch is gone."""
+    facts = facts_of(service, model) if model else None
+    if model is None or facts is None or facts.why:
+        return None
+    return CardFacts(
+        architecture=facts.architecture,
+        n_parameters=facts.n_parameters,
+        dtypes=facts.values,
+        stacks=facts.stacks,
+        declared_parents=model.declared_parents,
     )

@@ -75,22 +75,24 @@ class JobService:
     def compare(self, a: Registered, b: Registered) -> Job:
         """Compare two registered models."""
         stamp = f"{a.digest} {b.digest} {__version__}"
-        title = f"{named(a)} with {named(b)}"
+        title = f"Compare {named(a)} with {named(b)}"
         return self.jobs.add("compare", title, self.asked(a=a.id, b=b.id), stamp)
 
     def trace(self, model: Registered) -> Job:
         """Find the relatives of a registered model, and its way to the root."""
         asked = self.asked(model=model.id)
-        return self.jobs.add("trace", f"relatives of {named(model)}", asked, self.stamp())
+        return self.jobs.add("trace", f"Find relatives of {named(model)}", asked, self.stamp())
 
     def descendants(self, model: Registered) -> Job:
         """Find the models that were made from a registered one."""
         asked = self.asked(model=model.id)
-        return self.jobs.add("descendants", f"descendants of {named(model)}", asked, self.stamp())
+        return self.jobs.add(
+            "descendants", f"Find descendants of {named(model)}", asked, self.stamp()
+        )
 
     def family(self) -> Job:
         """Draw the family graph of the whole registry."""
-        return self.jobs.add("family", "family graph", self.asked(), self.stamp())
+        return self.jobs.add("family", "Draw the family graph", self.asked(), self.stamp())
 
     def search(self, file: BinaryIO, name: str) -> Job:
         """Search for an uploaded sketch, which is kept until that job is over.
@@ -108,7 +110,7 @@ class JobService:
         target = place_of(self.uploads, file)
         asked = self.asked(upload=str(target), name=name)
         keeping = partial(keep, file, target)
-        return self.jobs.add("search", f"search for {name}", asked, stamp, before=keeping)
+        return self.jobs.add("search", f"Search with {name}", asked, stamp, before=keeping)
 
     def stamp(self) -> str:
         """Changes with the registry and the version."""

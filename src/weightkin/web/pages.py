@@ -1,4 +1,4 @@
-"""The pages: every one works without a script, except for the drawing of a family."""
+"""The pages of questions: every one works without a script, except for the drawing of a family."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from fastapi import APIRouter, Form, HTTPException, Path, Query, Request, Upload
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from weightkin.records import Comparison
-from weightkin.records.descendants import Descendants
-from weightkin.records.registry import Registered, Search, Trace
+from weightkin.records.registry import Registered, Search
 from weightkin.report import html
 from weightkin.report.html.environment import environment, static_bytes
-from weightkin.web.api import job_or_404, listing, model_or_404, seen
-from weightkin.web.facts import facts_of
+from weightkin.web.api import job_or_404, seen
+from weightkin.web.facts import card_of
 from weightkin.web.familypage import Families
 from weightkin.web.guard import COOKIE, MOST_UPLOAD, RequestGuard, cookie_of
 from weightkin.web.job_service import JobService
@@ -26,7 +25,6 @@ from weightkin.web.jobs import Job
 MEDIA_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8",
          "svg": "image/svg+xml"}  # fmt: skip
 FILES = ("style.css", "page.js", "server.js", "graph.js", "cytoscape.min.js", "mark.svg")
-ON_PAGE = 50
 Number = Annotated[int, Path(ge=1, le=1 << 53)]
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
 Text = Annotated[str, Query(max_length=1000)]
@@ -61,7 +59,7 @@ class Templates:
 
 
 def router(service: JobService, templates: Templates, guard: RequestGuard) -> APIRouter:
-    """All pages of one registry.
+    """All pages of one registry but those of `model_routes`.
 
     Parameters
     ----------
@@ -84,47 +82,6 @@ def router(service: JobService, templates: Templates, guard: RequestGuard) -> AP
     """
     pages = APIRouter(include_in_schema=False)
     families = Families(service)
-
-    @pages.get("/")
-    def home(q: Text = "", page: PageNumber = 1) -> Response:
-        found = listing(service, q.strip(), page, ON_PAGE)
-        return templates.page("models.html", found=found, q=q)
-
-    @pages.get("/models/{number}")
-    def model(number: Number) -> Response:
-        known = model_or_404(service, number)
-        answer = service.answered("trace", model=number)
-        trace = Trace.from_json(answer[1]) if answer else None
-        return templates.page(
-            "model.html",
-            facts=facts_of(service, known),
-            trace=trace,
-            job=_latest(service, service.latest("trace", model=number)),
-            asked=seen(service, answer[0]) if answer else None,
-            remembered=service.remembered(known) if answer is None else (),
-        )
-
-    @pages.post("/models/{number}/trace")
-    def ask_trace(number: Number) -> Response:
-        service.trace(model_or_404(service, number))
-        return _to(f"/models/{number}")
-
-    @pages.get("/models/{number}/descendants")
-    def descendants(number: Number) -> Response:
-        known = model_or_404(service, number)
-        answer = service.answered("descendants", model=number)
-        return templates.page(
-            "descendants.html",
-            model=known,
-            found=Descendants.from_json(answer[1]) if answer else None,
-            job=_latest(service, service.latest("descendants", model=number)),
-            asked=seen(service, answer[0]) if answer else None,
-        )
-
-    @pages.post("/models/{number}/descendants")
-    def ask_descendants(number: Number) -> Response:
-        service.descendants(model_or_404(service, number))
-        return _to(f"/models/{number}/descendants")
 
     @pages.get("/family")
     def family(kind: Text = "", sure: str = "", page: PageNumber = 1) -> Response:
@@ -189,12 +146,19 @@ def router(service: JobService, templates: Templates, guard: RequestGuard) -> AP
             return _to("/family")
         text = service.record(number)
         kind = Search if found.kind == "search" else Comparison
+        pair = [service.model(found.asked[x]) for x in "ab" if x in found.asked]
+        cards = tuple(card_of(service, x) for x in pair)
         command = "weightkin search SKETCH" if found.kind == "search" else ""
         return templates.page(
             "result.html",
             job=seen(service, found),
-            body=html.body(kind.from_json(text), command=command, is_served=True),
-            pair=[service.model(found.asked[x]) for x in "ab" if x in found.asked],
+            body=html.body(
+                kind.from_json(text),
+                command=command,
+                is_served=True,
+                facts=(cards[0], cards[1]) if cards else (None, None),
+            ),
+            pair=pair,
             record_data=json.loads(text),
         )
 

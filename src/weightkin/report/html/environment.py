@@ -29,6 +29,7 @@ from weightkin.report.derived import detail_words, identical_words, value_words
 from weightkin.report.descendants import path_words
 from weightkin.report.draws import drawn_by, extent_words
 from weightkin.report.glossary import anchor_of, meaning_of, term_of
+from weightkin.report.lists import count_words
 from weightkin.report.nodes import kind_words, related_words
 from weightkin.report.parent_words import parent_words, rival_words
 from weightkin.report.registry import looked_words, numbered, relation_words
@@ -88,6 +89,7 @@ def environment(*, is_served: bool = False) -> jinja2.Environment:
         "shared_components": shared_components,
         "component_state": lambda x: STATE_WORDS[x.state],
         "counted": counted,
+        "count": count_words,
         "size": file_size,
         "when": _when,
         "dtypes": _dtypes,
@@ -105,6 +107,7 @@ def environment(*, is_served: bool = False) -> jinja2.Environment:
         "axis": lambda name: AXIS_WORDS.get(name, name),
         "verdict": lambda verdict: PART_WORDS.get(verdict, verdict),
         "kinds": kind_words,
+        "kind": lambda kind: "kind unknown" if kind == "unknown" else kind,
         "looked": looked_words,
         "related": related_words,
         "relation": relation_words,

@@ -67,6 +67,26 @@
     });
   }
 
+  /* a sketch that is dropped on the search box is searched for, as if it had been chosen below */
+  function take(box) {
+    var part = box.querySelector("details"), field = part.querySelector("input[type=file]");
+    box.addEventListener("dragover", function (event) {
+      if (!event.dataTransfer.types.includes("Files")) { return; }
+      event.preventDefault();
+      part.open = true;
+      part.classList.add("over");
+    });
+    box.addEventListener("dragleave", function () { part.classList.remove("over"); });
+    box.addEventListener("drop", function (event) {
+      if (!event.dataTransfer.files.length) { return; }
+      event.preventDefault();
+      part.classList.remove("over");
+      field.files = event.dataTransfer.files;
+      field.dispatchEvent(new Event("change"));
+      field.form.requestSubmit();
+    });
+  }
+
   /* the filter of the drawing is that of the table: what one shows, the other does */
   function join(frame, edges) {
     var kind = frame.querySelector(".kind"), sure = frame.querySelector(".sure"), asked = 0;
@@ -102,4 +122,5 @@
   });
   document.querySelectorAll("input[data-models]").forEach(suggest);
   document.querySelectorAll("input[data-most]").forEach(weigh);
+  document.querySelectorAll(".finder").forEach(take);
 })();

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from weightkin.records import Because, because
+from weightkin.records.notes import Because, because
 
 CLASSES = (  # each permits less than the one before
     "permissive",  # keep the notice

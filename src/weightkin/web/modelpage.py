@@ -1,0 +1,119 @@
+"""The page of one model: where it stands, beside what it declares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from weightkin.records.kinds import KINDS
+from weightkin.records.registry import Step, Trace
+from weightkin.web.job_service import JobService
+from weightkin.web.overviews import Glance, Row
+
+MOST_LISTED = 50  # children, and merges
+WORDS = {  # what the family graph says of a declared parent
+    "confirmed": "the weights agree",
+    "contradicted": "its weights place it elsewhere",
+    "unverifiable": "not registered, or not testable",
+    "": "not compared yet",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stated:
+    """A parent, declared or inferred, and what speaks for it."""
+
+    state: str
+    name: str
+    id: int
+    words: str
+    is_declared: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Edges around a model, of its newest search or else of the family graph."""
+
+    is_known: bool
+    alpha: float
+    path: tuple[Step, ...]
+    parents: tuple[Step, ...]
+    children: tuple[Step, ...]
+    merges: tuple[Step, ...]  # children with other parents too
+    stated: tuple[Stated, ...]
+
+    @property
+    def n_children(self) -> int:
+        """Models made from it, alone or with others."""
+        return len(self.children) + len(self.merges)
+
+
+def place(service: JobService, glance: Glance, row: Row, trace: Trace | None) -> Place:
+    """Where a model stands.
+
+    Parameters
+    ----------
+    service : JobService
+        The registry as this visitor may see it.
+    glance, row : Glance, Row
+        All models, and this one as it may be seen.
+    trace : Trace, optional
+        Its newest search.
+
+    Returns
+    -------
+    Place
+        From the graph where it was never searched for; of nothing where it is not in the graph.
+    """
+    found = trace.search if trace else glance.placement(row.model.id)
+    parents, path, below = (_seen(service, x) for x in (found.parents, found.path, found.children))
+    declared = _of_trace(trace) if trace else _of_graph(row)
+    known = {x.id for x in declared} - {0}
+    is_merge = [KINDS[x.kind].hub == "merge" for x in below]
+    return Place(
+        is_known=trace is not None or row.standing.is_placed,
+        alpha=trace.search.alpha if trace else glance.overview.placing.graph.alpha,
+        path=path,
+        parents=parents,
+        children=tuple(x for x, merged in zip(below, is_merge, strict=True) if not merged),
+        merges=tuple(x for x, merged in zip(below, is_merge, strict=True) if merged),
+        stated=(*declared, *(_inferred(x) for x in parents if x.parent_id not in known)),
+    )
+
+
+def _seen(service: JobService, steps: Iterable[Step]) -> tuple[Step, ...]:
+    """Edges without folders of this machine, where the visitor may not see them."""
+    if not service.has_visitors:
+        return tuple(steps)
+    said = service.said
+    return tuple(replace(x, parent=said(x.parent), child=said(x.child), evidence=()) for x in steps)
+
+
+def _of_trace(trace: Trace) -> list[Stated]:
+    """What a search found of every declared parent, and of those that are not declared."""
+    return [
+        Stated(
+            state=x.state,
+            name=x.name,
+            id=x.id,
+            words=x.sentence,
+            is_declared=x.state != "undeclared",
+        )
+        for x in trace.declared
+    ]
+
+
+def _of_graph(row: Row) -> list[Stated]:
+    """What the graph says of every declared parent."""
+    return [
+        Stated(
+            state=x.state or "open", name=x.name, id=x.id, words=WORDS[x.state], is_declared=True
+        )
+        for x in row.standing.declared
+    ]
+
+
+def _inferred(x: Step) -> Stated:
+    state = "undeclared" if x.direction == "determined" and x.parent_id else "inferred"
+    name = x.parent if x.parent_id else "a model that is not here"
+    return Stated(state=state, name=name, id=x.parent_id, words=x.kind, is_declared=False)

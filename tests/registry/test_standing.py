@@ -1,0 +1,103 @@
+"""Claim: a family graph and earlier comparisons say which declared parents the weights confirm."""
+
+import sqlite3
+
+import pytest
+
+from tests.families import graph
+from weightkin.records.family import FamilyEdge, FamilyNode
+from weightkin.records.registry import Registered
+from weightkin.registry.declarations import Named, matching
+from weightkin.registry.standing import Placing
+
+NAMES = ("base", "tuned", "cast", "other", "mix", "alone", "new", "copy")  # numbers 1 to 8
+
+
+def registered(number, name, *parents, source=""):
+    return Registered(
+        id=number, name=name, source=source or f"/x/{name}", revision="", digest=f"wk1-{number}",
+        full_digest="", added="", declared_parents=parents,
+    )  # fmt: skip
+
+
+def edge(parent, child, direction="determined", kind="fine-tuned", weight=1.0):
+    return FamilyEdge(parent=parent, child=child, kind=kind, direction=direction, weight=weight)
+
+
+def placing(untestable=(), **declared):
+    """Base -> tuned -> cast, tuned + other -> mix; alone; copy has the contents of base."""
+    models = {k: registered(k, x, *declared.get(x, ())) for k, x in enumerate(NAMES, 1)}
+    nodes = [FamilyNode(id=x, name=x, registered=(k,)) for k, x in enumerate(NAMES[:6], 1)]
+    edges = [edge("base", "tuned"), edge("tuned", "cast", "undetermined", "cast"),
+             edge("tuned", "mix", kind="merged", weight=0.5),
+             edge("other", "mix", kind="merged", weight=0.5)]  # fmt: skip
+    parts = [("base", "tuned", "cast", "other", "mix"), ("alone",)]
+    slots = {k: k for k in models} | {8: 1}
+    found = graph(nodes, edges, parts)
+    return Placing(models=models, slots=slots, graph=found, untestable=untestable)
+
+
+@pytest.mark.parametrize(
+    ("child", "parent", "state"),
+    [
+        ("tuned", "base", "confirmed"),
+        ("mix", "base", "confirmed"),  # over two steps
+        ("tuned", "org/BASE", "confirmed"),
+        ("cast", "tuned", "confirmed"),  # related, whichever is the older
+        ("copy", "base", "confirmed"),
+        ("base", "mix", "contradicted"),  # the other way round
+        ("alone", "base", "contradicted"),
+        ("tuned", "nowhere", "unverifiable"),
+        ("tuned", "tuned", "confirmed"),
+        ("new", "base", ""),  # in no graph yet
+        ("base", "other", ""),  # of one family by a merge alone: nothing shows it
+    ],
+)
+def test_a_declared_parent_is_held_against_the_graph(child, parent, state):
+    place = placing(**{child: (parent,)})
+    (found,) = place.standings({})[NAMES.index(child) + 1].declared
+    assert (found.name, found.state) == (parent, state)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "state"),
+    [("dependent", "confirmed"), ("no-evidence", "contradicted"), ("not-testable", "unverifiable"),
+     ("aligned-only", "contradicted")],
+)  # fmt: skip
+def test_an_earlier_comparison_says_what_the_graph_does_not(verdict, state):
+    place = placing(base=("other",), new=("alone",), tuned=("base",))
+    assert set(place.asked()) == {(1, 4), (7, 6)}
+    found = place.standings({(1, 4): verdict, (7, 6): verdict})
+    assert [found[k].declared[0].state for k in (1, 7, 2)] == [state, state, "confirmed"]
+
+
+def test_what_no_test_reaches_contradicts_nothing():
+    place = placing(untestable=[1], alone=("base",))
+    assert place.standings({})[6].declared[0].state == "unverifiable"
+
+
+def test_every_model_has_its_family_its_parents_and_its_ancestors():
+    found = placing().standings({})
+    assert [found[k].family for k in range(1, 9)] == ["base"] * 5 + ["", "", "base"]
+    assert [x.parent_id for x in found[5].parents] == [2, 4]
+    assert sorted(found[5].ancestors) == [1, 2, 4]
+    assert found[3].ancestors == ()  # by an edge whose direction is open
+    assert [k for k in found if not found[k].is_placed] == [7]
+
+
+def test_the_place_of_one_model_has_its_path_children_and_merges():
+    place = placing().placement(2)
+    assert [(x.parent, x.child_id) for x in place.path] == [("base", 2)]
+    assert [(x.child, x.kind) for x in place.children] == [("cast", "cast"), ("mix", "merged")]
+
+
+def test_names_mean_the_same_one_by_one_and_all_at_once():
+    models = [registered(1, "a/b"), registered(2, "B", source="hf://a/b"), registered(3, "ä"),
+              registered(4, "Ä"), registered(5, "hf://x", source="x")]  # fmt: skip
+    with sqlite3.connect(":memory:") as connection:
+        connection.execute("CREATE TABLE models (id INTEGER PRIMARY KEY, name TEXT, source TEXT)")
+        rows = [(m.id, m.name, m.source) for m in models]
+        connection.executemany("INSERT INTO models VALUES (?, ?, ?)", rows)
+        at_once = Named(models)
+        for name in ("a/b", "b", "c/b", "Ä", "ä", "x", "hf://x", "hf://a/b", "none"):
+            assert at_once(name) == matching(connection, name), name

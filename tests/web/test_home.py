@@ -1,0 +1,259 @@
+"""Claim: the home page and the page of a model say what is here and what needs a look."""
+
+import json
+import re
+import sqlite3
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.families import graph
+from tests.registry.sealed import reseal
+from tests.web import slow
+from tests.web.conftest import copy_of, serving
+from weightkin import Registry
+from weightkin.records.family import FamilyEdge, FamilyNode
+from weightkin.registry import kept_graph
+from weightkin.registry.known import known_of
+from weightkin.registry.store import opened
+from weightkin.web import homepage, overviews
+from weightkin.web.app import make_app
+from weightkin.web.homepage import Asked
+from weightkin.web.serving import open_desk
+
+HERE = "http://127.0.0.1:8321"
+HTML = "text/html"
+DROP = """() => {
+    const moved = new DataTransfer();
+    moved.items.add(new File(["a sketch"], "s.sketch.safetensors"));
+    document.querySelector(".finder").dispatchEvent(
+        new DragEvent("drop", { dataTransfer: moved, cancelable: true, bubbles: true }));
+}"""
+WIDE = "document.documentElement.scrollWidth > innerWidth"
+
+
+MADE = {"llama-a": (("llama-a-ft1", "fine-tuned"), ("llama-a-ft2", "fine-tuned"),
+                    ("llama-a-int4", "quantised")),
+        "llama-b": (("llama-b-ft1", "fine-tuned"),), "gpt-a": (("gpt-a-ft1", "fine-tuned"),),
+        "vit-a": (("vit-a-ft1", "fine-tuned"),)}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def path(filled, tmp_path_factory):
+    """A registry with a family graph: two licences permit more than that of an ancestor."""
+    found = copy_of(filled, tmp_path_factory.mktemp("home"))
+    with sqlite3.connect(found) as connection:
+        connection.execute("UPDATE models SET licence = 'cc-by-nc-4.0' WHERE name = 'llama-a'")
+    reseal(found)
+    sure = {"direction": "determined", "log10_pvalue": -400.0, "parent_probability": 0.99}
+    nodes = [FamilyNode(id=m.name, name=m.name, source=m.source, digest=m.digest,
+                        registered=(m.id,)) for m in Registry(found).list()]  # fmt: skip
+    edges = [FamilyEdge(parent=parent, child=child, kind=kind, **sure)
+             for parent, below in MADE.items() for child, kind in below]  # fmt: skip
+    families = [(parent, *(x for x, _ in below)) for parent, below in MADE.items()]
+    joined = {x for members in families for x in members}
+    families += [(x.id,) for x in nodes if x.id not in joined]
+    with opened(found, to_write=True) as connection:
+        kept_graph.keep(connection, known_of(graph(nodes, edges, families)))
+    return found
+
+
+@pytest.fixture
+def client(path):
+    with open_desk(path, work=slow.for_ever) as service:
+        yield TestClient(make_app(service), base_url=HERE)
+
+
+def names(text):
+    """Names of the models in the table, in its order."""
+    rows = text.split("<tbody>")[-1].split("<tr>")[1:]
+    return [re.search(r'class="name" href="/models/\d+">([^<]+)', row)[1] for row in rows]
+
+
+def figures(text):
+    """The counts at the top, each with its words."""
+    return dict(re.findall(r'<dt>([^<]+)</dt><dd><a href="[^"]+">([^<]+)<', text))
+
+
+def test_counts_say_what_is_here_and_what_needs_a_look(client):
+    text = client.get("/").text
+    assert figures(text) == {
+        "Models": "12", "Families": "4", "Contradicted declarations": "1",
+        "Licence conflicts": "2", "Parent not declared": "4",
+    }  # fmt: skip
+    assert names(client.get("/?look=contradicted").text) == ["llama-a-int4"]
+    assert names(client.get("/?look=licence").text) == ["llama-a-ft1", "llama-a-int4"]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("q=VIT", ["vit-a", "vit-a-ft1"]),
+        ("q=%2311", ["vit-a-ft1"]),
+        ("q=nothing", []),
+        ("architecture=ViTForImageClassification", ["vit-a", "vit-a-ft1"]),
+        ("family=10&q=ft1", ["vit-a-ft1"]),
+        ("verdict=confirmed", ["llama-a-ft1"]),
+        ("q=vit&sort=-name", ["vit-a-ft1", "vit-a"]),
+        ("q=llama-a&sort=declared", ["llama-a-ft1", "llama-a-int4", "llama-a", "llama-a-ft2"]),
+        ("q=llama-a&sort=-declared", ["llama-a-int4", "llama-a-ft1", "llama-a", "llama-a-ft2"]),
+        ("q=gpt&page=2", []),
+        ("q=gpt&sort=none&look=none", ["gpt-a", "gpt-a-ft1"]),
+    ],
+)
+def test_models_are_found_filtered_and_sorted(client, query, found):
+    assert names(client.get(f"/?{query}").text) == found
+
+
+def test_a_head_is_a_link_that_sorts_and_says_so(client):
+    text = client.get("/?q=llama").text
+    assert "aria-sort" not in text
+    assert 'href="/?q=llama&amp;sort=-parameters#models"' in text  # the largest first
+    text = client.get("/?q=llama&sort=-parameters").text
+    assert text.count("aria-sort") == 1
+    assert '<th scope="col" aria-sort="descending" class="num">' in text
+    assert 'href="/?q=llama&amp;sort=parameters#models"' in text
+
+
+def test_filters_count_what_is_left_of_the_other_filters(client, path):
+    text = client.get("/?q=vit").text
+    assert "ViTForImageClassification (2)" in text
+    assert "LlamaForCausalLM" not in text.split("<table")[0]
+
+
+def test_without_a_graph_nothing_is_claimed_of_it(filled, tmp_path):
+    with open_desk(copy_of(filled, tmp_path), work=slow.for_ever) as service:
+        client = TestClient(make_app(service), base_url=HERE)
+        assert client.get("/").text.count("not known yet") == 3
+        page = client.get("/models/4").text
+        assert "not known yet" in page
+        assert "LlamaForCausalLM" in page
+
+
+def test_other_sketches_are_read_while_the_first_are_shown(client, monkeypatch):
+    monkeypatch.setattr(overviews, "AT_ONCE", 3)
+    monkeypatch.setattr(homepage, "ON_PAGE", 5)
+    begun = []
+    monkeypatch.setattr(overviews.threading, "Thread", lambda **x: begun.append(x) or Started())
+    text = client.get("/?sort=name").text
+    assert "9 are left" in text
+    assert len(names(text)) == 5
+    assert "Page 1 of 3" in text
+    begun[0]["target"](*begun[0]["args"])
+    text = client.get("/?sort=name&page=3").text
+    assert "are left" not in text
+    assert names(text) == ["vit-a", "vit-a-ft1"]
+
+
+class Started:
+    """A thread that never runs."""
+
+    def start(self):
+        pass
+
+    def is_alive(self):
+        return True
+
+
+def test_visitors_see_names_without_folders_and_find_nothing_by_them(filled, tmp_path):
+    copied = copy_of(filled, tmp_path)
+    with sqlite3.connect(copied) as connection:
+        parents = json.dumps(["/srv/secret/llama-b"])
+        connection.execute("UPDATE models SET parents = ?, name = '/srv/secret/x' WHERE id = 4",
+                           (parents,))  # fmt: skip
+    reseal(copied)
+    with open_desk(copied, work=slow.for_ever) as service:
+        client = TestClient(make_app(service, has_visitors=True), base_url=HERE)
+        for address in ("/", "/?sort=declared", "/models/4"):
+            text = client.get(address).text
+            assert "llama-b" in text
+            assert "secret" not in text, address
+        assert client.get("/?q=secret").text.count("<tr>") < 3  # the word typed, and its name
+
+
+def test_the_page_of_a_model_shows_its_place_before_any_search(client):
+    text = client.get("/models/4").text  # llama-a-int4
+    assert "quantised" in text.split("Path to the root")[1]
+    assert "<strong>apache-2.0</strong> (permissive) permits more than" in text
+    assert "its weights place it elsewhere" in text
+    assert "none found" not in text
+    children = client.get("/models/1").text.split("<h2>Children</h2>")[1]
+    assert "llama-a-int4" in children
+    assert client.get("/models/99").status_code == 404
+
+
+def test_a_graph_that_is_being_drawn_is_watched_and_one_that_lacks_models_is_said(path, tmp_path):
+    with open_desk(copy_of(path, tmp_path), work=slow.for_ever) as service:
+        client = TestClient(make_app(service), base_url=HERE)
+        with sqlite3.connect(service.registry) as connection:
+            connection.execute("DELETE FROM families WHERE nodes LIKE '%vit-a%'")
+        text = client.get("/").text
+        assert figures(text)["Not in the family graph"] == "2"
+        assert "Update the family graph" in text
+        job = service.family()
+        text = client.get("/").text
+        assert f'data-job="{job.id}"' in text
+        assert ">Draw the family graph</a>" in client.get("/jobs").text
+        assert "Update the family graph" not in text
+        service.runner.cancel(job.id)
+
+
+def test_addresses_keep_what_was_asked():
+    asked = Asked(q="a b", sort="name", page=3)
+    assert asked.address(family="7") == "/?q=a+b&sort=name&family=7"
+    assert not Asked(sort="name", page=2).is_filtered
+
+
+@pytest.fixture(scope="module")
+def shown(path, browser):
+    """Pages in a browser; nothing is complained about, and nothing leaves."""
+    wrong = []
+    with serving(path) as (address, _):
+
+        def visit(where, **more):
+            context = browser.new_context(**more)
+            tab = context.new_page()
+            tab.on("console", lambda said: wrong.append(said.text))
+            tab.on("pageerror", lambda error: wrong.append(str(error)))
+            tab.on("request", lambda x: x.url.startswith(address) or wrong.append(x.url))
+            tab.goto(f"{address}{where}")
+            return tab
+
+        yield visit
+    assert wrong == []
+
+
+@pytest.mark.claim("home and model pages for a screen reader")
+@pytest.mark.parametrize("where", ["/", "/models/4"])
+def test_pages_are_whole_and_axe_finds_nothing(shown, axe, where):
+    tab = shown(where, bypass_csp=True)
+    if where == "/":
+        assert tab.locator("table.list tbody tr").count() == 12
+        assert tab.locator(".glance dd a").count() == 5
+        assert tab.locator(".filters select").count() == 6
+    else:
+        assert tab.locator(".keys > div").count() == 5
+        assert tab.locator(".conflicts li").count() == 1
+        assert tab.locator(".path > li").count() == 2
+        assert tab.locator(".parents > li").count() == 2
+    for width in (1280, 390):
+        tab.set_viewport_size({"width": width, "height": 850})
+        for scheme in ("light", "dark"):
+            tab.emulate_media(color_scheme=scheme)
+            assert not tab.evaluate(WIDE)
+            assert axe(tab) == []
+    tab.emulate_media(media="print")
+    assert not tab.locator(".screen:visible").count()
+    assert not tab.evaluate(WIDE)
+    tab.context.close()
+
+
+@pytest.mark.claim("a sketch dropped on the search box")
+def test_a_file_that_is_dropped_on_the_search_box_is_searched_for(shown):
+    tab = shown("/")
+    tab.route("**/search", lambda route: route.fulfill(body="<h1>Sent</h1>", content_type=HTML))
+    with tab.expect_request("**/search") as sent:
+        tab.evaluate(DROP)
+    assert sent.value.method == "POST"
+    assert tab.get_by_role("heading").inner_text() == "Sent"
+    tab.context.close()
