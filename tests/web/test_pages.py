@@ -126,6 +126,19 @@ def test_the_family_is_drawn_filtered_and_explained(visit):
         assert saved.value.path().read_text().count("<node ") == 2
 
 
+@pytest.mark.claim("family page for a screen reader")
+def test_a_screen_reader_finds_its_way_on_the_page_of_a_family(visit, axe):
+    for width, scheme in ((1280, "light"), (390, "dark")):
+        size = {"width": width, "height": 844}
+        with visit("/family", viewport=size, color_scheme=scheme, bypass_csp=True) as page:
+            if page.get_by_role("button", name="Draw the family graph").count():
+                page.get_by_role("button", name="Draw the family graph").click()
+            page.wait_for_selector(".graph[data-ready]", timeout=180 * SECONDS)
+            assert page.locator("#edges tbody tr").count() == 5
+            assert axe(page) == []
+            assert not is_wide(page)
+
+
 def test_two_models_are_compared_while_one_watches(visit):
     with visit("/compare", viewport={"width": 390, "height": 844}) as page:
         assert not is_wide(page)
