@@ -158,6 +158,7 @@ def run(n_nodes: int = 10_000) -> list[str]:
         for again in range(2):
             page = browser.new_page(viewport={"width": 1280, "height": 860})
             started = time.perf_counter()
+            page.set_default_timeout(120_000)
             page.goto(f"{address}/family")
             page.wait_for_selector(".graph[data-ready]")
             page.evaluate("() => new Promise(f => requestAnimationFrame(() => setTimeout(f)))")
