@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from weightkin.records import clue, unread
 from weightkin.records.accounting import PossibleParent
 from weightkin.records.family import NOT_HERE, FamilyEdge, FamilyGraph, FamilyNode, RunnerUp
@@ -53,6 +55,19 @@ def small():
     return graph(nodes, edges, [family, ("stranger",)],
                  skipped=(unread("models/broken", "no tensors"),), seconds=1.5,
                  bytes_read=5000, version="0.1.0")  # fmt: skip
+
+
+def branching(n):
+    """One family: every model hangs from an earlier one, every fifteenth from two."""
+    rng = np.random.default_rng(20240607)
+    edges = []
+    for k in range(1, n):
+        parents = rng.choice(max(1, k // 3), 2 if k % 15 == 0 else 1, replace=False)
+        kind = "merged" if len(parents) > 1 else "fine-tuned"
+        edges += [FamilyEdge(parent=f"model-{p}", child=f"model-{k}", kind=kind,
+                             weight=1 / len(parents), direction="determined",
+                             direction_probability=0.9) for p in parents]  # fmt: skip
+    return graph([FamilyNode(id=f"model-{k}", name=f"model-{k}") for k in range(n)], edges)
 
 
 def placed():

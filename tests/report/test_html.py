@@ -16,9 +16,15 @@ from weightkin.records import Calibration, Comparison, Direction, ModelRef
 from weightkin.records.family import FamilyEdge, FamilyNode
 from weightkin.report.comparison import answer_facts, looked_at
 from weightkin.report.facts import ModelFacts, facts_of
-from weightkin.report.html import GRAPH_SCRIPTS, Exhibit, body, notebook_html, page
+from weightkin.report.html import Exhibit, body, notebook_html, page
 from weightkin.report.html.block_figures import extent_bars, parts_map
-from weightkin.report.html.environment import LONGEST_TEXT, environment, short, static_text
+from weightkin.report.html.environment import (
+    GRAPH_SCRIPTS,
+    LONGEST_TEXT,
+    environment,
+    short,
+    static_text,
+)
 from weightkin.report.plain import NOT_SHOWN, plain_words
 from weightkin.report.terminal import TOO_FEW, printable
 from weightkin.sketch import take_sketch, write_sketch
@@ -117,7 +123,8 @@ def test_the_sentence_the_limits_and_the_way_to_recompute_are_on_every_page(make
 
 def test_only_pages_with_a_graph_carry_the_drawing_library():
     assert len(page(records.comparison())) < 100_000
-    assert 400_000 < len(page(families.small())) < 600_000
+    assert 'class="graph-data"' in page(families.small())
+    assert len(page(families.small())) < 150_000
 
 
 def test_every_verdict_is_put_in_plain_words():
@@ -319,13 +326,6 @@ def test_whatever_a_template_prints_is_inert_text(is_served):
     assert short("abcdefghijkl", 9) == "abcde…jkl"
     with pytest.raises(UndefinedError):
         template.render()
-
-
-def test_hostile_graphs_are_drawn_or_listed():
-    nodes = [FamilyNode(id=f"m{i}", name=f"m{i}") for i in range(700)]
-    edges = [FamilyEdge(parent="m0", child=f"m{i}") for i in range(1, 700)]
-    text = page(families.graph(nodes, edges))
-    assert "too many for a drawing on paper" in text
 
 
 def luminance(colour):

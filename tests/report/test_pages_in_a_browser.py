@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 from urllib.parse import unquote, urlparse
+from xml.etree import ElementTree
 
 import pytest
 
@@ -16,6 +17,7 @@ from weightkin.report.nodes import NO_PROOF
 MODELS = Path(__file__).parents[2] / "zoo" / "models"
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
+FAMILY = "document.querySelector('.graph').family"
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +31,7 @@ def pages(tmp_path_factory):
         "tree": family_graph(models, cache=folder / "sketches"),
     }
     records["drawn"] = families.small()
+    records["large"] = families.branching(400)
     for name, record in records.items():
         ends = (record.a, record.b) if name in ("compare", "locate") else ()
         text = page(record, facts=tuple(map(facts_of, ends)) or (None, None))
@@ -69,7 +72,7 @@ def test_pages_fit_a_phone_and_a_desk_in_light_and_dark(visit, name):
 
 
 @pytest.mark.claim("reports for a screen reader")
-@pytest.mark.parametrize("name", ["compare", "locate", "tree"])
+@pytest.mark.parametrize("name", ["compare", "locate", "tree", "drawn"])
 def test_a_screen_reader_finds_its_way(visit, axe, name):
     for size, scheme in ((PHONE, "dark"), (DESK, "light")):
         assert axe(visit(name, size, color_scheme=scheme, bypass_csp=True)) == []
@@ -107,8 +110,8 @@ def test_no_edge_of_a_real_tree_claims_more_than_its_evidence(pages):
 def test_the_family_graph_is_drawn_read_and_filtered(visit):
     tab = visit("tree")
     tab.wait_for_selector(".graph[data-ready]")
-    assert tab.evaluate("document.querySelector('.graph').cy.nodes().length") == 4
-    assert not tab.locator(".static svg.family").first.is_visible()
+    assert tab.evaluate(f"{FAMILY}.items().length") == 3  # one family at a time
+    assert not tab.locator(".static").is_visible()
     tab.locator("a[data-node]").first.press("Enter")
     child = tab.locator("a[data-node]").first.inner_text()
     panel = tab.locator(".panel")
@@ -137,7 +140,85 @@ def test_the_panel_claims_no_more_than_the_line_and_equal_models_are_found(visit
     assert panel.locator("h3").inner_text() == "base-a"
 
 
+CROSSED = f"""() => {{
+  const f = {FAMILY}, box = f.data.box, found = [];
+  f.routes().forEach(({{ points }}) => points.slice(1).forEach((end, i) => {{
+    const [x0, y0] = points[i], [x1, y1] = end;
+    f.items().forEach(item => {{
+      if (Math.max(x0, x1) > item.x + 1 && Math.min(x0, x1) < item.x + box - 1
+          && Math.max(y0, y1) > item.y - 13 && Math.min(y0, y1) < item.y + 13)
+        found.push([points, item.x, item.y]);
+    }});
+  }}));
+  return [f.routes().length, found.length];
+}}"""
+
+
+def test_a_large_family_opens_folded_and_unfolds_without_a_line_through_a_box(visit):
+    tab = visit("large")
+    tab.wait_for_selector(".graph[data-ready]")
+    n_models = tab.evaluate(f"{FAMILY}.tree.families[0].n")
+    assert n_models > 300
+    assert tab.evaluate(f"{FAMILY}.items().length") < 120  # folded, with what is left out
+    tab.get_by_role("button", name="Unfold all").click()
+    assert tab.evaluate(f"{FAMILY}.items().length") == n_models
+    n_merges, n_crossed = tab.evaluate(CROSSED)
+    assert n_merges > 3
+    assert n_crossed == 0
+    tab.get_by_role("button", name="Fold", exact=True).click()
+    assert tab.evaluate(f"{FAMILY}.items().length") < 120
+    assert tab.evaluate(CROSSED)[1] == 0
+
+
+def test_a_search_unfolds_the_way_to_a_model_and_puts_it_into_the_middle(visit):
+    tab = visit("large")
+    tab.wait_for_selector(".graph[data-ready]")
+    hidden = tab.evaluate(f"{FAMILY}.data.nodes.findIndex((_, i) => {FAMILY}.tree.home[i] == 0"
+                          f" && {FAMILY}.tree.spot[i] < 0)")  # fmt: skip
+    name = tab.evaluate(f"{FAMILY}.data.nodes[{hidden}].name")
+    tab.locator(".find").fill(name)
+    tab.locator(".find").press("Enter")
+    assert tab.locator(".panel h3").inner_text() == name
+    y = tab.evaluate(f"(() => {{ const f = {FAMILY}, i = f.items()[f.tree.spot[{hidden}]];"
+                     " return i.y * f.view.k + f.view.y; })()")  # fmt: skip
+    assert abs(y - tab.locator(".stage").bounding_box()["height"] / 2) < 2
+
+
+def test_the_keyboard_alone_walks_folds_and_reads_the_drawing(visit):
+    tab = visit("drawn")
+    tab.wait_for_selector(".graph[data-ready]")
+    tab.locator(".stage").focus()
+    said = tab.locator(".count")
+    for key, words in (
+        ("ArrowDown", "(unobserved ancestor), 5 below"),
+        ("ArrowRight", "base-a, fine-tuned from (unobserved ancestor), 3 below"),
+        ("ArrowRight", "ft, fine-tuned from base-a, 2 below"),
+        ("ArrowLeft", "ft, fine-tuned from base-a, 2 below, folded"),
+        (" ", "ft, fine-tuned from base-a, 2 below"),
+        ("ArrowDown", "ft-int4, quantised (4 bits) from ft"),
+    ):
+        tab.keyboard.press(key)
+        assert said.inner_text() == words
+    tab.keyboard.press("Enter")
+    assert tab.locator(".panel h3").inner_text() == "ft-int4"
+    tab.keyboard.press("Escape")
+    assert not tab.locator(".panel").is_visible()
+
+
+def test_what_is_shown_is_saved_as_svg_and_png(visit):
+    tab = visit("drawn")
+    tab.wait_for_selector(".graph[data-ready]")
+    with tab.expect_download() as saved:
+        tab.get_by_role("button", name="SVG").click()
+    texts = [x.text for x in ElementTree.parse(saved.value.path()).iter() if x.text]
+    assert {"base-a +1", "ft", "ft-int4", "mix", "merged", "quantised (4 bits)"} <= set(texts)
+    with tab.expect_download() as saved:
+        tab.get_by_role("button", name="PNG").click()
+    assert saved.value.path().read_bytes().startswith(b"\x89PNG")
+
+
 def test_without_scripts_the_drawing_is_still_there(visit):
     tab = visit("tree", java_script_enabled=False)
-    assert tab.locator(".static svg.family").first.is_visible()
+    assert tab.locator(".static svg.family").is_visible()
+    assert visit("drawn", java_script_enabled=False).locator(".outline li:visible").count() == 7
     assert not tab.locator(".graph").is_visible()

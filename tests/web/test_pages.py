@@ -82,25 +82,26 @@ def test_descendants_are_looked_up_from_the_page_of_a_model(visit):
 def test_the_family_is_drawn_filtered_and_explained(visit):
     with visit("/family", color_scheme="dark") as page:
         page.get_by_role("button", name="Draw the family graph").click()
-        page.wait_for_selector(".graph canvas", timeout=180 * SECONDS)
-        drawn = "document.querySelector('.graph').cy"
-        assert page.evaluate(f"{drawn}.nodes().length") == 12
-        kinds = page.evaluate(f"{drawn}.edges().map(e => e.data('style'))")
+        page.wait_for_selector(".graph[data-ready]", timeout=180 * SECONDS)
+        drawn = "document.querySelector('.graph').family"
+        assert page.evaluate(f"{drawn}.items().length") == 6  # of twelve: one family at a time
+        kinds = page.evaluate(f"{drawn}.data.edges.map(e => e.style)")
         assert "declared" in kinds
         assert {"inferred", "undetermined"} & set(kinds)
         page.locator(".toolbar .kind").select_option("quantised")
         expect(page.locator(".toolbar .count")).to_contain_text("1")
         expect(page.locator("#edges tbody tr")).to_have_count(1)  # one filter for both
         expect(page.locator("#edges select").first).not_to_be_visible()
-        assert page.url.endswith("/family?kind=quantised&sure=")
+        assert page.url.endswith("/family?family=1&kind=quantised&sure=")
         page.reload()
         expect(page.locator(".toolbar .count")).to_contain_text("1 of")
         page.locator(".toolbar .kind").select_option("")
         expect(page.locator("#edges tbody tr")).not_to_have_count(1)
         page.locator(".toolbar .sure").select_option("0.95")
         spot = page.evaluate(
-            f"(() => {{ const e = {drawn}.edges('[kind = \"quantised\"]')[0].renderedMidpoint();"
-            " return [e.x, e.y]; })()"
+            f"(() => {{ const f = {drawn}, v = f.view, item = f.items().find(i =>"
+            " f.data.nodes[i.at].name === 'llama-a-int4');"
+            " return [(item.x - 30) * v.k + v.x, item.y * v.k + v.y]; })()"
         )
         box = page.locator(".stage").bounding_box()
         page.mouse.click(box["x"] + spot[0], box["y"] + spot[1])
@@ -110,6 +111,30 @@ def test_the_family_is_drawn_filtered_and_explained(visit):
         expect(page.locator("dl.facts")).to_contain_text("llama-a-int4 can be made from")
         page.get_by_role("link", name="llama-a-int4").click()
         expect(page.get_by_role("heading", level=1)).to_contain_text("llama-a-int4")
+        page.goto(page.url.split("/models")[0] + "/family")
+        page.locator(".choosing select").select_option(label="gpt-a, 2 models")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Family of gpt-a")
+        expect(page.locator("#edges tbody tr")).to_have_count(1)
+        page.locator(".find").fill("vit-a-ft1")
+        page.locator(".find").press("Enter")  # of another family: the server knows which
+        expect(page.get_by_role("heading", level=1)).to_have_text("Family of vit-a")
+        expect(page.locator(".panel h3")).to_have_text("vit-a-ft1")
+        with page.expect_download() as saved:
+            page.get_by_role("link", name="GraphML").click()
+        assert saved.value.path().read_text().count("<node ") == 2
+
+
+@pytest.mark.claim("family page for a screen reader")
+def test_a_screen_reader_finds_its_way_on_the_page_of_a_family(visit, axe):
+    for width, scheme in ((1280, "light"), (390, "dark")):
+        size = {"width": width, "height": 844}
+        with visit("/family", viewport=size, color_scheme=scheme, bypass_csp=True) as page:
+            if page.get_by_role("button", name="Draw the family graph").count():
+                page.get_by_role("button", name="Draw the family graph").click()
+            page.wait_for_selector(".graph[data-ready]", timeout=180 * SECONDS)
+            assert page.locator("#edges tbody tr").count() == 5
+            assert axe(page) == []
+            assert not is_wide(page)
 
 
 def test_two_models_are_compared_while_one_watches(visit):
@@ -125,6 +150,8 @@ def test_two_models_are_compared_while_one_watches(visit):
         page.get_by_role("button", name="Compare").click()
         heading = page.get_by_role("heading", level=1)
         expect(heading).to_contain_text("These two models share weights", timeout=120 * SECONDS)
+        expect(page.locator(".card")).to_have_count(2)
+        expect(page.locator(".card").first).to_contain_text("Parameters")  # from the registry
         assert not is_wide(page)
 
 

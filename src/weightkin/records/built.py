@@ -11,7 +11,17 @@ import types
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 T = TypeVar("T")
 MOST_DIGITS = 19  # of a whole number
@@ -81,20 +91,29 @@ def built(kind: type[T], data: Any, *, is_strict: bool = False) -> T:
     ValueError
         Which field is missing, unknown or no such value.
     """
-    value: T = _made(kind, data, _Place("", is_strict))
+    value: T = _made(kind, data, _Place("", None, is_strict))
     return value
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A path in the data, and whether unknown fields are refused there."""
+class _Place(NamedTuple):
+    """Where in the data, and whether unknown fields are refused there."""
 
-    path: str
+    name: object
+    outer: _Place | None
     is_strict: bool
 
     def at(self, name: object) -> _Place:
         """A place inside this one."""
-        return _Place(f"{self.path}.{str(name)[:LONGEST_SHOWN]}".lstrip("."), self.is_strict)
+        return _Place(name, self, self.is_strict)
+
+    @property
+    def path(self) -> str:
+        """The names that lead here; put together only where something is wrong."""
+        names, place = [], self
+        while place.outer is not None:
+            names.append(str(place.name)[:LONGEST_SHOWN])
+            place = place.outer
+        return ".".join(reversed(names))
 
     def wrong(self, data: Any, wanted: object) -> ValueError:
         """What is wrong here."""
@@ -103,6 +122,8 @@ class _Place:
 
 
 def _made(hint: Any, data: Any, place: _Place) -> Any:
+    if type(data) is hint and hint is not float:  # most values: nothing else is to be looked at
+        return data
     origin, inner = get_origin(hint), get_args(hint)
     wanted: object
     if hint is Any:

@@ -22,7 +22,7 @@ from weightkin.registry.noted import SLOT
 from weightkin.registry.placement import Placement
 from weightkin.registry.sealing import Altered
 from weightkin.registry.standing import Pair, Placing, Standing
-from weightkin.registry.store import COLUMNS, opened, registered
+from weightkin.registry.store import COLUMNS, model_of_row, opened
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ def overview(path: Path) -> Overview:
         rows = connection.execute(f"SELECT {COLUMNS} FROM models ORDER BY id").fetchall()  # noqa: S608
         known = kept_graph.stored(connection)
         placing = Placing(
-            models={row[0]: registered(row) for row in rows},
+            models={row[0]: model_of_row(row) for row in rows},
             slots={row[0]: row[SLOT] for row in rows},
             graph=known.whole() if known else NOTHING,
             untestable=[x for (x,) in connection.execute("SELECT slot FROM untestable")],

@@ -17,6 +17,7 @@ from weightkin.web import api, model_routes, pages
 from weightkin.web.guard import RequestGuard
 from weightkin.web.job_service import JobService
 from weightkin.web.jobs import QueueFull, WrongState
+from weightkin.web.templates import Templates
 
 STATUS: dict[type[WeightkinError], int] = {
     QueueFull: 429,
@@ -63,7 +64,7 @@ def make_app(
         The ASGI application.
     """
     service = replace(service, has_visitors=has_visitors or bool(token))
-    templates = pages.Templates(has_token=bool(token))
+    templates = Templates(has_token=bool(token))
     app = FastAPI(
         title="weightkin",
         version=__version__,

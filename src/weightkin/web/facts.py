@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from weightkin.errors import UnreadableModel
 from weightkin.formats.declared import architecture
+from weightkin.records import ModelRef
 from weightkin.records.registry import Registered
 from weightkin.registry import browsing
 from weightkin.report.facts import ModelFacts as CardFacts
@@ -59,10 +60,27 @@ def facts_of(service: JobService, model: Registered) -> ModelFacts:
     )
 
 
-def card_of(service: JobService, model: Registered | None) -> CardFacts | None:
-    """What the card of a report says of a registered model; None where its sketch is gone."""
-    facts = facts_of(service, model) if model else None
-    if model is None or facts is None or facts.why:
+def card_of(service: JobService, model: Registered | None, ref: ModelRef) -> CardFacts | None:
+    """What the card of a report says of a compared model.
+
+    Parameters
+    ----------
+    service : JobService
+        The registry.
+    model : Registered or None
+        What has the number of the model now.
+    ref : ModelRef
+        What was compared.
+
+    Returns
+    -------
+    CardFacts or None
+        None where the registry has the model no more, other contents, or no sketch of it.
+    """
+    if model is None or model.digest != ref.digest:
+        return None
+    facts = facts_of(service, model)
+    if facts.why:
         return None
     return CardFacts(
         architecture=facts.architecture,

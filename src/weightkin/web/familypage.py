@@ -1,10 +1,11 @@
-"""The newest family graph as a drawing and a table, kept until there is a newer one."""
+"""The newest family graph, family by family, as drawings and tables."""
 
 from __future__ import annotations
 
 import math
 import threading
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
@@ -13,12 +14,14 @@ from weightkin.records.family import FamilyGraph
 from weightkin.report.components import shared_components
 from weightkin.report.html.graph import graph_view
 from weightkin.report.html.graph_model import (
+    Drawing,
     DrawnEdge,
     DrawnNode,
     drawing,
-    family_drawing,
+    family_parts,
     is_above,
 )
+from weightkin.report.html.one_family import by_family, top_of
 from weightkin.web.job_service import JobService
 from weightkin.web.jobs import Job
 
@@ -29,13 +32,25 @@ MOST_DECLARED = 100_000  # registered models whose declarations are drawn
 
 @dataclass(frozen=True, slots=True)
 class DrawnFamily:
-    """A family graph that was asked for: the sentence, the drawing, its edges with links."""
+    """One family of a graph that was asked for: its drawing, and the models in it."""
+
+    number: int  # from 1
+    name: str
+    drawing: Drawing
+    numbers: frozenset[int]  # of edges, in the whole graph
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnGraph:
+    """A family graph that was asked for: the sentence, its families, its edges with links."""
 
     job: Job
     sentence: str
-    view: Markup
+    graph: FamilyGraph
     nodes: dict[str, DrawnNode]
     edges: tuple[DrawnEdge, ...]
+    families: tuple[DrawnFamily, ...]
+    alone: tuple[DrawnNode, ...]  # models without relatives here
     skipped: tuple[Skipped, ...]
     components: tuple[str, ...]  # which parts of diffusion models are equal in several
 
@@ -65,17 +80,27 @@ class Table:
 
 
 class Families:
-    """The drawings of a registry's family. Drawing 5,000 models takes about a second, once."""
+    """The drawings of a registry's families, kept until there is a newer graph."""
 
     def __init__(self, service: JobService) -> None:
         self._service = service
         self._lock = threading.Lock()
-        self._known: DrawnFamily | None = None
+        self._known: DrawnGraph | None = None
+        self._views: dict[int, Markup] = {}
 
-    def latest(self) -> DrawnFamily | None:
-        """The newest drawing, if a graph was ever asked for."""
+    def latest(self) -> DrawnGraph | None:
+        """The newest graph, if one was ever asked for."""
         found = self._service.answered("family")
         return None if found is None else self._drawn(*found)
+
+    def view(self, drawn: DrawnGraph, family: DrawnFamily) -> Markup:
+        """The drawing of one family as HTML; made once."""
+        with self._lock:
+            if self._known is not drawn:
+                return _view(family)  # another graph came in between
+            if family.number not in self._views:
+                self._views[family.number] = _view(family)
+            return self._views[family.number]
 
     def edge(self, job: Job, number: int) -> Row | None:
         """One edge of a graph."""
@@ -84,18 +109,22 @@ class Families:
         drawn = self._drawn(job, self._service.record(job.id))
         return _row(drawn, number) if number < len(drawn.edges) else None
 
-    def table(self, drawn: DrawnFamily, kind: str, sure: str, page: int) -> Table:
-        """The edges of a kind that are as probable as wanted, one page of them."""
+    def table(
+        self, drawn: DrawnGraph, family: DrawnFamily, kind: str, sure: str, page: int
+    ) -> Table:
+        """The edges of a family that are of a kind and as probable as wanted, one page of them."""
         least = float(sure) if sure in map(str, SURE) else 0.0
+        own = [(i, drawn.edges[i]) for i in sorted(family.numbers)]
         found = [
             i
-            for i, edge in enumerate(drawn.edges)
-            if (not kind or edge.kind == kind) and (not least or edge.probability >= least)
+            for i, edge in own
+            if (not kind or edge.kind == kind)
+            and (not least or (edge.style == "inferred" and edge.probability >= least))
         ]
         start = (page - 1) * EDGES_ON_PAGE
         return Table(
             rows=tuple(_row(drawn, i) for i in found[start : start + EDGES_ON_PAGE]),
-            kinds=tuple(sorted({edge.kind for edge in drawn.edges})),
+            kinds=tuple(sorted({edge.kind for _, edge in own})),
             kind=kind,
             sure=sure,
             page=page,
@@ -103,29 +132,40 @@ class Families:
             n_found=len(found),
         )
 
-    def _drawn(self, job: Job, record: str) -> DrawnFamily:
+    def _drawn(self, job: Job, record: str) -> DrawnGraph:
         with self._lock:
             if self._known is None or self._known.job.id != job.id:
-                self._known = self._draw(job, record)
+                self._known, self._views = self._draw(job, record), {}
             return self._known
 
-    def _draw(self, job: Job, record: str) -> DrawnFamily:
+    def _draw(self, job: Job, record: str) -> DrawnGraph:
         graph = FamilyGraph.from_json(record)
         links = {n.id: f"/models/{n.registered[0]}" for n in graph.nodes if n.registered}
-        inferred = family_drawing(graph, links)
-        edges = (*inferred.edges, *self._declared(graph, inferred.edges))
-        whole = drawing(inferred.nodes, edges)
-        return DrawnFamily(
+        nodes, inferred = family_parts(graph, links)
+        whole = drawing(nodes, [*inferred, *self._declared(graph, inferred)])
+        parts = by_family(whole)
+        at = {(edge.parent, edge.child): i for i, edge in enumerate(whole.edges)}
+        return DrawnGraph(
             job=job,
             sentence=graph.sentence,
-            view=graph_view(whole, "Family graph of the registry"),
+            graph=graph,
             nodes={node.id: node for node in whole.nodes},
             edges=whole.edges,
+            families=tuple(
+                DrawnFamily(
+                    number=i,
+                    name=part.nodes[top_of(part)].label,
+                    drawing=part,
+                    numbers=frozenset(at[edge.parent, edge.child] for edge in part.edges),
+                )
+                for i, part in enumerate((x for x in parts if x.edges), 1)
+            ),
+            alone=tuple(node for part in parts if not part.edges for node in part.nodes),
             skipped=graph.skipped,
             components=tuple(shared_components(graph.nodes)),
         )
 
-    def _declared(self, graph: FamilyGraph, inferred: tuple[DrawnEdge, ...]) -> list[DrawnEdge]:
+    def _declared(self, graph: FamilyGraph, inferred: Sequence[DrawnEdge]) -> list[DrawnEdge]:
         """What models say of themselves, where it names another node and closes no circle."""
         at = {k: node.id for node in graph.nodes for k in node.registered}
         page = self._service.models("", start=0, most=MOST_DECLARED)
@@ -152,6 +192,39 @@ class Families:
         return found
 
 
+def with_name(drawn: DrawnGraph, text: str) -> DrawnFamily | None:
+    """The family of a model that is called so, or whose name has the text in it."""
+    wanted = text.strip().lower()
+    near = None
+    for family in drawn.families if wanted else ():
+        names = [x.lower() for node in family.drawing.nodes for x in (node.label, *node.also)]
+        if wanted in names:
+            return family
+        near = near or (family if any(wanted in x for x in names) else None)
+    return near
+
+
+def with_number(drawn: DrawnGraph, number: int) -> DrawnFamily | None:
+    """The family of a number, else the largest; None where no two models are related."""
+    return next(iter([*drawn.families[number - 1 : number], *drawn.families[:1]]), None)
+
+
+def part_of(graph: FamilyGraph, family: DrawnFamily) -> FamilyGraph:
+    """The graph of one family alone."""
+    members = {node.id for node in family.drawing.nodes}
+    return replace(
+        graph,
+        nodes=tuple(x for x in graph.nodes if x.id in members),
+        edges=tuple(x for x in graph.edges if x.parent in members),
+        components=tuple(x for x in graph.components if members.issuperset(x)),
+    )
+
+
+def _view(family: DrawnFamily) -> Markup:
+    saves = [(f"/family/graphml?family={family.number}", "GraphML")]
+    return graph_view(family.drawing, f"Family of {family.name}", saves)
+
+
 def _said(parent: str, child: str, *, is_kin: bool) -> DrawnEdge:
     shown = "place it below another one" if is_kin else "join the two in no family"
     why = f"the model declares this parent; its weights {shown}"
@@ -167,7 +240,7 @@ def _said(parent: str, child: str, *, is_kin: bool) -> DrawnEdge:
     )
 
 
-def _row(drawn: DrawnFamily, number: int) -> Row:
+def _row(drawn: DrawnGraph, number: int) -> Row:
     edge = drawn.edges[number]
     ends = drawn.nodes[edge.parent], drawn.nodes[edge.child]
     return Row(number, edge, *ends, drawn.job.id)

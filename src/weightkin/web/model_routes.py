@@ -17,7 +17,8 @@ from weightkin.web.homepage import Asked
 from weightkin.web.job_service import JobService
 from weightkin.web.jobs import JobKind
 from weightkin.web.overviews import Overviews
-from weightkin.web.pages import Number, Templates
+from weightkin.web.pages import Number
+from weightkin.web.templates import Templates
 
 
 def router(service: JobService, templates: Templates) -> APIRouter:

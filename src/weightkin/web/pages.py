@@ -2,60 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-from dataclasses import dataclass, field
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 
 from fastapi import APIRouter, Form, HTTPException, Path, Query, Request, UploadFile
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 
 from weightkin.records import Comparison
 from weightkin.records.registry import Registered, Search
 from weightkin.report import html
-from weightkin.report.html.environment import environment, static_bytes
 from weightkin.web.api import job_or_404, seen
 from weightkin.web.facts import card_of
-from weightkin.web.familypage import Families
+from weightkin.web.family_routes import family_routes
 from weightkin.web.guard import COOKIE, MOST_UPLOAD, RequestGuard, cookie_of
 from weightkin.web.job_service import JobService
 from weightkin.web.jobs import Job
+from weightkin.web.templates import Templates
 
-MEDIA_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8",
-         "svg": "image/svg+xml"}  # fmt: skip
-FILES = ("style.css", "page.js", "server.js", "graph.js", "cytoscape.min.js", "mark.svg")
 Number = Annotated[int, Path(ge=1, le=1 << 53)]
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
 Text = Annotated[str, Query(max_length=1000)]
 Given = Annotated[str, Form(max_length=1000)]
 NUMBERED = re.compile(r"(#[0-9]{1,17})(\s.*)?", re.DOTALL)  # what suggestions put into a field
-
-
-@dataclass(frozen=True)
-class Templates:
-    """The look of all pages."""
-
-    has_token: bool = False
-    files: dict[str, bytes] = field(default_factory=lambda: {x: static_bytes(x) for x in FILES})
-
-    def page(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
-        """One template as an answer."""
-        found = environment(is_served=True).get_template(f"web/{template}")
-        text = found.render(**values, static=self.address, has_token=self.has_token)
-        return HTMLResponse(text, status_code=status)
-
-    def address(self, name: str) -> str:
-        """Where a file of the pages lies; another address for other contents."""
-        return f"/static/{hashlib.sha256(self.files[name]).hexdigest()[:16]}/{name}"
-
-    def file(self, name: str) -> Response | None:
-        """One file, to be kept by the browser for good."""
-        if name not in self.files:
-            return None
-        kind = MEDIA_TYPES[name.rsplit(".", 1)[-1]]
-        headers = {"cache-control": "public, max-age=31536000, immutable"}
-        return Response(self.files[name], media_type=kind, headers=headers)
 
 
 def router(service: JobService, templates: Templates, guard: RequestGuard) -> APIRouter:
@@ -81,30 +51,6 @@ def router(service: JobService, templates: Templates, guard: RequestGuard) -> AP
         By a route: 404 where there is no such model, job, edge or file.
     """
     pages = APIRouter(include_in_schema=False)
-    families = Families(service)
-
-    @pages.get("/family")
-    def family(kind: Text = "", sure: str = "", page: PageNumber = 1) -> Response:
-        drawn = families.latest()
-        return templates.page(
-            "family.html",
-            drawn=drawn,
-            table=drawn and families.table(drawn, kind, sure, page),
-            job=_latest(service, service.latest("family")),
-            asked=drawn and seen(service, drawn.job),
-        )
-
-    @pages.post("/family")
-    def ask_family() -> Response:
-        service.family()
-        return _to("/family")
-
-    @pages.get("/family/edges/{job}/{number}")
-    def edge(job: Number, number: Annotated[int, Path(ge=0, le=1 << 53)]) -> Response:
-        found = families.edge(job_or_404(service, job), number)
-        if found is None:
-            raise HTTPException(404, "no such edge")
-        return templates.page("edge.html", edge=found)
 
     @pages.get("/compare")
     def compare(a: Text = "", b: Text = "") -> Response:
@@ -145,19 +91,18 @@ def router(service: JobService, templates: Templates, guard: RequestGuard) -> AP
         if found.kind == "family":
             return _to("/family")
         text = service.record(number)
-        kind = Search if found.kind == "search" else Comparison
         pair = [service.model(found.asked[x]) for x in "ab" if x in found.asked]
-        cards = tuple(card_of(service, x) for x in pair)
-        command = "weightkin search SKETCH" if found.kind == "search" else ""
+        if found.kind == "search":
+            command = "weightkin search SKETCH"
+            body = html.body(Search.from_json(text), command=command, is_served=True)
+        else:
+            compared = Comparison.from_json(text)
+            a, b = map(partial(card_of, service), pair, (compared.a, compared.b))
+            body = html.body(compared, is_served=True, facts=(a, b))
         return templates.page(
             "result.html",
             job=seen(service, found),
-            body=html.body(
-                kind.from_json(text),
-                command=command,
-                is_served=True,
-                facts=(cards[0], cards[1]) if cards else (None, None),
-            ),
+            body=body,
             pair=pair,
             record_data=json.loads(text),
         )
@@ -209,6 +154,7 @@ def router(service: JobService, templates: Templates, guard: RequestGuard) -> AP
             raise HTTPException(404, "no such file")
         return found
 
+    pages.include_router(family_routes(service, templates))
     return pages
 
 

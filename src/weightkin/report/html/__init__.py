@@ -28,7 +28,7 @@ from weightkin.report.glossary import TERMS, anchor_of, meaning_of
 from weightkin.report.heatmap import map_words, residual_words
 from weightkin.report.html.block_figures import accounting_bar, extent_bars, parts_map
 from weightkin.report.html.commands import Record, command_of
-from weightkin.report.html.environment import environment, source_name
+from weightkin.report.html.environment import GRAPH_SCRIPTS, environment, source_name
 from weightkin.report.html.exhibit import Exhibit, head_style
 from weightkin.report.html.figures import block_map, matrix_map, unit_dots
 from weightkin.report.html.graph import graph_values
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 __all__ = ["Exhibit", "Record", "body", "notebook_html", "page"]
 
 SCRIPTS = ("page.js",)
-GRAPH_SCRIPTS = ("page.js", "cytoscape.min.js", "graph.js")
 MOST_PLOTS = 12  # of unit maps
 USED_TERM = re.compile(r'data-term="([^"]+)"')
 Facts = tuple["ModelFacts | None", "ModelFacts | None"]
@@ -60,7 +59,7 @@ def page(
     exhibit: Exhibit | None = None,
     facts: Facts = (None, None),
 ) -> str:
-    """One self-contained page: under 100 kB, or 600 kB with a family graph, plus the record.
+    """One self-contained page: under 100 kB, or 150 kB with a family graph, plus the record.
 
     Parameters
     ----------
@@ -80,7 +79,7 @@ def page(
     """
     shown_by = exhibit or Exhibit()
     contents = body(record, command=command, exhibit=shown_by, facts=facts)
-    scripts = GRAPH_SCRIPTS if 'class="graph-data"' in contents else SCRIPTS
+    scripts = (*SCRIPTS, *GRAPH_SCRIPTS) if 'class="graph-data"' in contents else SCRIPTS
     return _whole(record, contents, scripts, shown_by)
 
 

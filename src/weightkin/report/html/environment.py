@@ -29,6 +29,7 @@ from weightkin.report.derived import detail_words, identical_words, value_words
 from weightkin.report.descendants import path_words
 from weightkin.report.draws import drawn_by, extent_words
 from weightkin.report.glossary import anchor_of, meaning_of, term_of
+from weightkin.report.kind_groups import glyph_path
 from weightkin.report.lists import count_words
 from weightkin.report.nodes import kind_words, related_words
 from weightkin.report.parent_words import parent_words, rival_words
@@ -43,6 +44,7 @@ from weightkin.report.terminal import (
 )
 from weightkin.text import counted, percent
 
+GRAPH_SCRIPTS = ("tree.js", "draw.js", "save.js", "hands.js", "panel.js", "graph.js")
 LONGEST_TEXT, LONGEST_COMMAND = 400, 8000  # characters of one text
 TERMS_IN_TEXT = (
     "hidden units",
@@ -73,7 +75,9 @@ def environment(*, is_served: bool = False) -> jinja2.Environment:
     )
     made.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     made.globals |= {"is_served": is_served, "version": __version__, "numbered": numbered}
+    made.globals["graph_scripts"] = GRAPH_SCRIPTS
     made.filters |= {
+        "glyph": lambda group: glyph_path(group, 0, 0),
         "inline": lambda name: Markup(static_text(name)),
         "hash": _hash,
         "command": lambda text: escape(cut(text, LONGEST_COMMAND)),

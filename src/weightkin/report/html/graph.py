@@ -2,45 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
 from weightkin.report.html.environment import cut, environment, short
 from weightkin.report.html.graph_model import KIND_LENGTH, Drawing, DrawnEdge
+from weightkin.report.html.one_family import by_family, top_of
+from weightkin.report.html.outline import outline
+from weightkin.report.kind_groups import GLYPHS, glyph_path, group_of, legend
 
-WIDE_DRAWING = 960  # pixels from which a drawing takes more than the column of text
 NODE_HEIGHT = 26  # of a node, in pixels
 MOST_STATIC = 600  # nodes that are also drawn as SVG
+PAPER = 860, 980  # pixels of a drawing that is readable on a sheet of A4
 
 
-def graph_view(drawn: Drawing, name: str) -> Markup:
-    """The drawing alone with pan, zoom, filters and a panel, for a page of the server."""
-    text = '{% from "graph.html" import view %}{{ view(drawn, name) }}'
+def graph_view(drawn: Drawing, name: str, saves: Sequence[tuple[str, str]] = ()) -> Markup:
+    """The drawing with its tools and its outline, for a page of the server."""
+    text = '{% import "graph.html" as graph %}{{ graph.view(drawn, name, saves) }}'
+    text += "{{ graph.still(drawn, name) }}"
     template = environment(is_served=True).from_string(text)
-    return Markup(template.render(drawn=graph_values(drawn), name=name))
+    return Markup(template.render(drawn=graph_values(drawn), name=name, saves=saves))
 
 
 def graph_values(drawn: Drawing) -> dict[str, Any]:
     """What templates need of a drawing."""
+    families = by_family(drawn)
+    joined = [x for x in families if x.edges]
     is_small = len(drawn.nodes) <= MOST_STATIC
     return {
         "nodes": drawn.nodes,
         "edges": drawn.edges,
         "box": drawn.box,
-        "is_wide": max((x for x, _ in drawn.places), default=0.0) > WIDE_DRAWING,
+        "legend": legend(edge.kind for edge in drawn.edges),
         "payload": _payload(drawn),
-        "pictures": [_picture(drawn, x) for x in _families(drawn)] if is_small else None,
+        "pictures": [_picture(x) for x in families] if is_small else None,
+        "families": [_family(x, is_small=is_small) for x in joined],
+    }
+
+
+def _family(drawn: Drawing, *, is_small: bool) -> dict[str, Any]:
+    """One family for a list, and for paper: a drawing where it is readable there, an outline."""
+    picture = _picture(drawn) if is_small else None
+    fits = picture is not None and picture["width"] <= PAPER[0] and picture["height"] <= PAPER[1]
+    return {
+        "name": drawn.nodes[top_of(drawn)].label,
+        "n": len(drawn.nodes),
+        "picture": picture if fits else None,
+        "lines": outline(drawn),
     }
 
 
 def _payload(drawn: Drawing) -> dict[str, Any]:
     index = drawn.index()
     nodes = []
-    for node, (x, y) in zip(drawn.nodes, drawn.places, strict=True):
+    for node in drawn.nodes:
         values: dict[str, Any] = {"name": cut(node.label), "label": node.shown}
-        values |= {"x": round(x), "y": round(y), "facts": _cut(node.facts)}
+        values |= {"facts": _cut(node.facts)}
         values |= {"unobserved": True} if not node.is_observed else {}
         values |= {"also": [cut(x) for x in node.also]} if node.also else {}
         nodes.append(values | ({"href": node.href} if node.href else {}))
@@ -49,6 +68,7 @@ def _payload(drawn: Drawing) -> dict[str, Any]:
             "s": index[edge.parent],
             "t": index[edge.child],
             "kind": edge.kind,
+            "group": group_of(edge.kind),
             "label": short(edge.label, KIND_LENGTH),
             "style": edge.style,
             "p": round(edge.probability, 4),
@@ -58,55 +78,32 @@ def _payload(drawn: Drawing) -> dict[str, Any]:
         }
         for i, edge in enumerate(drawn.edges)
     ]
-    half_gap = round((drawn.column - drawn.box - 14) / 2)
-    return {"box": drawn.box, "offset": half_gap, "nodes": nodes, "edges": edges}
+    shape = {"box": drawn.box, "column": drawn.column, "glyphs": GLYPHS}
+    return {**shape, "nodes": nodes, "edges": edges}
 
 
 def _cut(facts: tuple[tuple[str, str], ...]) -> list[tuple[str, str]]:
     return [(word, cut(text)) for word, text in facts]
 
 
-def _families(drawn: Drawing) -> list[list[int]]:
-    """Nodes that edges hold together, the largest family first; nodes without edges come last."""
-    index = drawn.index()
-    near: dict[int, list[int]] = {i: [] for i in range(len(drawn.nodes))}
-    for edge in drawn.edges:
-        near[index[edge.parent]].append(index[edge.child])
-        near[index[edge.child]].append(index[edge.parent])
-    seen: set[int] = set()
-    found: list[list[int]] = []
-    for start in near:
-        if start in seen:
-            continue
-        seen.add(start)
-        members = [start]
-        for node in members:
-            new = [x for x in near[node] if x not in seen]
-            seen.update(new)
-            members += dict.fromkeys(new)
-        found.append(members)
-    families = sorted((x for x in found if len(x) > 1), key=len, reverse=True)
-    alone = [x[0] for x in found if len(x) == 1]
-    return [*families, alone] if alone else families
-
-
-def _picture(drawn: Drawing, members: list[int]) -> dict[str, Any]:
+def _picture(drawn: Drawing) -> dict[str, Any]:
     """One family, its upper left corner moved to the origin."""
     half = drawn.box / 2
-    left = min(drawn.places[i][0] for i in members) - half - 4
-    top = min(drawn.places[i][1] for i in members) - NODE_HEIGHT / 2 - 6
-    width = max(drawn.places[i][0] for i in members) + half + 4 - left
-    height = max(drawn.places[i][1] for i in members) + NODE_HEIGHT / 2 + 6 - top
-    spot = {drawn.nodes[i].id: (drawn.places[i][0] - left, drawn.places[i][1] - top)
-            for i in members}  # fmt: skip
+    xs, ys = zip(*drawn.places, strict=True)
+    left, top = min(xs) - half - 4, min(ys) - NODE_HEIGHT / 2 - 6
+    places = [(x - left, y - top) for x, y in drawn.places]
+    spot = {node.id: place for node, place in zip(drawn.nodes, places, strict=True)}
+    made = {drawn.edges[i].child: group_of(drawn.edges[i].kind) for i in drawn.carrying}
     boxes = []
-    for i in members:
-        x, y = spot[drawn.nodes[i].id]
-        boxes.append((drawn.nodes[i], round(x - half), round(y - NODE_HEIGHT / 2)))
-    edges = [(e, i in drawn.carrying) for i, e in enumerate(drawn.edges) if e.child in spot]
+    for node, (x, y) in zip(drawn.nodes, places, strict=True):
+        group = made.get(node.id, "")
+        corner = round(x - half), round(y - NODE_HEIGHT / 2)
+        glyph = glyph_path(group, corner[0] + 14, corner[1] + NODE_HEIGHT // 2) if group else ""
+        boxes.append((node, *corner, group, glyph))
+    edges = [(e, i in drawn.carrying) for i, e in enumerate(drawn.edges)]
     return {
-        "width": round(width),
-        "height": round(height),
+        "width": round(max(xs) + half + 4 - left),
+        "height": round(max(ys) + NODE_HEIGHT / 2 + 6 - top),
         "boxes": boxes,
         "lines": [_line(drawn, e, spot, is_main=is_main) for e, is_main in edges],
     }

@@ -18,7 +18,7 @@ from weightkin.report.registry import numbered
 Style = Literal["inferred", "undetermined", "declared"]
 Facts = tuple[tuple[str, str], ...]
 NAME_LENGTH, KIND_LENGTH = 27, 24  # characters that are shown
-LEAST_BOX, MOST_BOX = 96, 204
+LEAST_BOX, MOST_BOX = 96, 232
 MOST_NOTES = 20  # about one model
 
 
@@ -88,7 +88,7 @@ def drawing(nodes: Sequence[DrawnNode], edges: Sequence[DrawnEdge]) -> Drawing:
             heaviest[link.child] = i
     name = max((len(node.shown) for node in nodes), default=0)
     kind = max((min(len(edge.label), KIND_LENGTH) for edge in edges), default=0)
-    box = min(MOST_BOX, max(LEAST_BOX, round(name * 6.9) + 22))
+    box = min(MOST_BOX, max(LEAST_BOX, round(name * 6.9) + 46))
     column = box + max(64, round(kind * 5.4) + 38)
     places = ((x * column / COLUMN, y) for x, y in layout(len(nodes), links))
     return Drawing(
@@ -96,9 +96,15 @@ def drawing(nodes: Sequence[DrawnNode], edges: Sequence[DrawnEdge]) -> Drawing:
     )
 
 
-def family_drawing(graph: FamilyGraph, links: Mapping[str, str] | None = None) -> Drawing:
-    """A family; ``links`` gives the page of a node by its id."""
-    links = links or {}
+def family_drawing(graph: FamilyGraph) -> Drawing:
+    """A family graph with its places."""
+    return drawing(*family_parts(graph, {}))
+
+
+def family_parts(
+    graph: FamilyGraph, links: Mapping[str, str]
+) -> tuple[list[DrawnNode], list[DrawnEdge]]:
+    """The nodes and edges of a family graph; ``links`` gives the page of a node by its id."""
     nodes = [
         DrawnNode(
             id=node.id,
@@ -111,7 +117,7 @@ def family_drawing(graph: FamilyGraph, links: Mapping[str, str] | None = None) -
         for node in graph.nodes
     ]
     labels = {node.id: node.label for node in nodes}
-    return drawing(nodes, [_family_edge(edge, labels, graph.alpha) for edge in graph.edges])
+    return nodes, [_family_edge(edge, labels, graph.alpha) for edge in graph.edges]
 
 
 def trace_drawing(record: Trace) -> Drawing:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from weightkin.report.html.environment import static_text
+from weightkin.report.kind_groups import GROUPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ def looks() -> Mapping[str, Look]:
         "label": Look(colour["muted"], size=11),
         "kind": Look(colour["muted"], size=10),
     }
+    found |= {f"kind-{group}": Look(colour[f"kind-{group}"]) for group in GROUPS}
     for step in range(5):
         found[f"cell-{step}"] = Look(colour[f"heat-{step}"])
         found[f"on-{step}"] = Look(colour[f"on-heat-{step}"])

@@ -62,6 +62,8 @@ def _figure(draw: ImageDraw, figure: Figure, scale: float) -> None:
         if look.dashes:
             x0, y0, x1, y1 = corners
             _line(draw, [(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)], look, scale)
+    for sign in figure.signs:
+        draw.polygon([at(*point) for point in points_of(sign.path)], looks()[sign.look].fill)
     for words in figure.words:
         look = looks()[words.look]
         font = _font(round(look.size * scale), look.is_bold)

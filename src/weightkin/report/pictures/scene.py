@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from weightkin.records import Comparison
@@ -66,6 +66,7 @@ class Figure:
     boxes: tuple[Box, ...] = ()
     strokes: tuple[Stroke, ...] = ()
     words: tuple[Words, ...] = ()
+    signs: tuple[Stroke, ...] = ()  # above the boxes
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +132,11 @@ def _tree(title: str, drawn: Drawing) -> Picture | None:
 def _family(x: Mapping[str, Any], box: int) -> Figure:
     boxes = tuple(
         Box(left, top, box, NODE_HEIGHT, "box" if node.is_observed else "unobserved", 5)
-        for node, left, top in x["boxes"]
+        for node, left, top, _, _ in x["boxes"]
     )
     words = [
-        Words(left + 10, top + 17, "name", "start", node.shown) for node, left, top in x["boxes"]
+        Words(left + (26 if group else 11), top + 17, "name", "start", node.shown)
+        for node, left, top, group, _ in x["boxes"]
     ]
     words += [Words(e["end"][0] - 10, e["end"][1] - 5, "kind", "end", e["label"])
               for e in x["lines"] if e["label"]]  # fmt: skip
@@ -144,7 +146,8 @@ def _family(x: Mapping[str, Any], box: int) -> Figure:
         for e in x["lines"]
         if e["style"] != "undetermined"
     ]
-    return Figure(0, boxes, tuple(strokes), tuple(words))
+    signs = tuple(Stroke(path, f"kind-{group}") for *_, group, path in x["boxes"] if group)
+    return Figure(0, boxes, tuple(strokes), tuple(words), signs)
 
 
 def _grid(x: Grid) -> Part:
@@ -173,6 +176,6 @@ def _stacked(title: str, below: str, parts: Sequence[Part]) -> Picture | None:
     top: float = MARGIN + LINE * len(lines) + GAP
     figures = [Figure(MARGIN, words=words)]
     for _, height, figure in parts:
-        figures.append(Figure(top, figure.boxes, figure.strokes, figure.words))
+        figures.append(replace(figure, top=top))
         top += height + GAP
     return Picture(cut(title), width, int(top - GAP + MARGIN), tuple(figures))

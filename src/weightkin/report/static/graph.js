@@ -1,261 +1,294 @@
-/* Draws every .graph of a page with cytoscape, from the places that were computed before. */
+/* Every .graph of a page: a family that one looks around in, folds, searches and saves. */
 (function () {
   "use strict";
-  var FAR = 0.12; /* zoom under which a large graph is drawn as strokes */
-  var LARGE = 1200; /* nodes and edges from which drawing gives up labels and curves while moving */
+  var LEAST = 0.02, MOST = 2.5, FITTED = 0.12; /* zoom; the last is the least that Fit goes down to */
+  var BESIDE = 800, PANEL = 370; /* a stage as wide as that has the panel on its right */
+  var MARGIN = 34; /* pixels around a drawing */
+  var draw = window.weightkinDraw;
 
-  function colours(stage) {
-    var style = getComputedStyle(stage);
+  function counted(n, word) { return n.toLocaleString("en") + " " + word + (n === 1 ? "" : "s"); }
+
+  function looks(stage) {
+    var style = getComputedStyle(stage), groups = {};
     function of(name) { return style.getPropertyValue("--" + name).trim(); }
-    return { text: of("text"), muted: of("muted"), line: of("edge"), box: of("box"), edge: of("box-line"),
-      accent: of("accent"), page: of("page") };
-  }
-
-  /* a large graph from afar: nodes as strokes, edges as wide as a hair on the screen */
-  function afar(c, zoom) {
-    return [
-      { selector: "node", style: { "background-color": c.text, "border-width": 0, height: 30, label: "" } },
-      { selector: "edge", style: { width: 0.7 / zoom, opacity: 0.35, "line-style": "solid" } },
-      { selector: ".faint", style: { opacity: 0.06 } },
-      { selector: "node:selected, node.found", style: { "background-color": c.accent, width: 12 / zoom,
-        height: 12 / zoom } },
-      { selector: "edge:selected, edge.near", style: { width: 2 / zoom, opacity: 1 } }
-    ];
-  }
-
-  function looks(stage, isLarge, box, offset) {
-    var c = colours(stage);
-    var font = getComputedStyle(stage).fontFamily;
-    return [
-      { selector: "node", style: { shape: "round-rectangle", "corner-radius": 5, width: box, height: 26,
-        "background-color": c.box, "border-width": 1, "border-color": c.edge, label: "data(label)",
-        color: c.text, "font-size": 12.5, "font-family": font, "text-valign": "center",
-        "text-halign": "center", "min-zoomed-font-size": 5 } },
-      { selector: "node[?unobserved]", style: { "border-style": "dashed", "border-width": 1.5,
-        "background-opacity": 0, color: c.muted } },
-      { selector: "edge", style: { width: 1.3, "line-color": c.line, "curve-style": isLarge ? "haystack" : "straight", "haystack-radius": 0 } },
-      { selector: "edge[?main]", style: isLarge ? {} : { "curve-style": "round-taxi",
-        "taxi-direction": "rightward", "taxi-turn": 14, "taxi-radius": 6, "source-endpoint": "90deg",
-        "target-endpoint": "270deg" } },
-      { selector: "edge[!main]", style: isLarge ? {} : { "curve-style": "unbundled-bezier",
-        "control-point-distances": [0], "control-point-weights": [0.5], "source-endpoint": "90deg",
-        "target-endpoint": "270deg" } },
-      { selector: "edge[?main]", style: isLarge ? {} : { "target-label": "data(label)",
-        "target-text-offset": offset, "target-text-margin-y": -8, "font-size": 10, color: c.muted,
-        "font-family": font, "min-zoomed-font-size": 6 } },
-      { selector: "edge[style = 'inferred'], edge[style = 'declared']", style: {
-        "target-arrow-shape": "triangle", "target-arrow-color": c.line, "arrow-scale": 0.8 } },
-      { selector: "edge[style = 'undetermined']", style: { "line-style": "dashed",
-        "line-dash-pattern": [6, 4] } },
-      { selector: "edge[style = 'declared']", style: { "line-style": "dotted", width: 2,
-        "target-arrow-shape": "vee" } },
-      { selector: ".faint", style: { opacity: 0.12, events: "no" } },
-      { selector: "node:selected, node.found", style: { "border-color": c.accent, "border-width": 2.5 } },
-      { selector: "edge:selected, edge.near", style: { "line-color": c.accent, width: 2.5,
-        "target-arrow-color": c.accent } },
-      { selector: "core", style: { "active-bg-opacity": 0, "selection-box-opacity": 0 } }
-    ];
-  }
-
-  function elements(data) {
-    var nodes = data.nodes.map(function (node, i) {
-      return { group: "nodes", data: { id: "n" + i, at: i, label: node.label, unobserved: !!node.unobserved },
-        position: { x: node.x, y: node.y } };
+    ["tuned", "converted", "merged", "copy", "rewritten", "other"].forEach(function (x) {
+      groups[x] = of("kind-" + x);
     });
-    var edges = data.edges.map(function (edge, i) {
-      return { group: "edges", data: { id: "e" + i, at: i, source: "n" + edge.s, target: "n" + edge.t,
-        label: edge.label, kind: edge.kind, style: edge.style, p: edge.p, main: edge.main } };
-    });
-    return nodes.concat(edges);
-  }
-
-  function element(tag, text, className) {
-    var made = document.createElement(tag);
-    if (text !== undefined) { made.textContent = text; }
-    if (className) { made.className = className; }
-    return made;
+    return { text: of("text"), muted: of("muted"), edge: of("edge"), box: of("box"), line: of("box-line"),
+      accent: of("accent"), page: of("page"), groups: groups, family: style.fontFamily,
+      dashes: { inferred: [], undetermined: [6, 4], declared: [2, 3] } };
   }
 
   function start(frame) {
     var data = JSON.parse(frame.querySelector(".graph-data").textContent);
-    var stage = frame.querySelector(".stage");
-    var panel = frame.querySelector(".panel");
-    /* as high as the drawing needs at full width, within what the style sheet allows */
-    var xs = data.nodes.map(function (node) { return node.x; });
-    var ys = data.nodes.map(function (node) { return node.y; });
-    function span(values) {
-      return values.reduce(function (a, b) { return Math.max(a, b); }, -Infinity)
-        - values.reduce(function (a, b) { return Math.min(a, b); }, Infinity);
-    }
-    frame.hidden = false;
-    var scale = Math.min(1, (stage.clientWidth - 56) / (span(xs) + data.box));
-    stage.style.height = Math.ceil((span(ys) + 26) * scale + 110) + "px";
-    var isLarge = data.nodes.length + data.edges.length > LARGE;
-    document.documentElement.classList.add("graph-shown");
-    var cy = window.cytoscape({
-      container: stage, elements: elements(data), layout: { name: "preset" },
-      style: looks(stage, isLarge, data.box, data.offset), minZoom: 0.01, maxZoom: 3, autoungrabify: true,
-      boxSelectionEnabled: false, selectionType: "single", userZoomingEnabled: false,
-      hideEdgesOnViewport: isLarge, textureOnViewport: isLarge, hideLabelsOnViewport: isLarge,
-      pixelRatio: isLarge ? 1 : "auto"
+    var stage = frame.querySelector(".stage"), panel = null;
+    var count = frame.querySelector(".count"), find = frame.querySelector(".find");
+    var kind = frame.querySelector(".kind"), sure = frame.querySelector(".sure");
+    var families = frame.querySelector(".families");
+    var tree = window.weightkinTree(data), canvas = document.createElement("canvas");
+    var ctx = canvas.getContext("2d"), look = null, isWaiting = false, family = 0, n = 0;
+    var view = { x: 0, y: 0, k: 1 };
+    var names = data.nodes.map(function (x) {
+      return [x.name].concat(x.also || []).join("\n").toLowerCase();
     });
-    frame.cy = cy; /* for those who look from outside */
-    cy.nodes().panify(); /* a drag that begins on a model moves the drawing too */
+    var kept = null, kin = null; /* edges and models that the filter keeps; null: all of them */
+    var marks = { chosen: -1, found: new Set(), edges: new Set(),
+      isFaintEdge: function (i) { return kept !== null && i >= 0 && !kept[i]; },
+      isFaint: function (i) { return kept !== null && !kin[i]; } };
+    var drawn = { tree: tree, items: [], nodes: data.nodes, edges: data.edges, glyphs: data.glyphs,
+      box: data.box, further: [], pinned: [], merged: new Set() };
+    data.edges.forEach(function (edge, i) {
+      if (!edge.main) { drawn.further.push(i); drawn.merged.add(edge.t); }
+    });
+    if (!tree.families.length) { return; }
+    frame.hidden = false;
+    document.documentElement.classList.add("graph-shown");
+    stage.append(canvas);
 
-    function fit() {
-      cy.fit(cy.elements(), 28);
-      if (cy.zoom() > 1) { cy.zoom(1); cy.center(); }
+    panel = window.weightkinPanel(frame.querySelector(".panel"), data, marks, changed, function () {
+      marks.chosen = -1;
+      stage.focus();
+    });
+
+    function width() { return stage.clientWidth; }
+    function height() { return stage.clientHeight; }
+    function changed() {
+      if (isWaiting) { return; }
+      isWaiting = true;
+      requestAnimationFrame(function () { isWaiting = false; paint(); });
     }
-    function close() { panel.hidden = true; panel.replaceChildren(); cy.elements().removeClass("near"); }
-    function facts(pairs) {
-      var list = element("dl");
-      var last = null;
-      pairs.forEach(function (pair) {
-        if (pair[0] !== last) { list.append(element("dt", pair[0])); }
-        last = pair[0];
-        list.append(element("dd", pair[1]));
-      });
-      return list;
+    function paint() {
+      var dots = Math.min(2, window.devicePixelRatio || 1);
+      var w = Math.round(width() * dots), h = Math.round(height() * dots);
+      if (canvas.width !== w || canvas.height !== h) { canvas.width = w; canvas.height = h; }
+      ctx.setTransform(dots, 0, 0, dots, 0, 0);
+      ctx.clearRect(0, 0, width(), height());
+      draw.paint(ctx, drawn, look, marks, view, width(), height());
+      n += 1;
     }
-    function open(title, pairs, href) {
-      var shut = element("button", "Close", "close");
-      shut.type = "button";
-      shut.addEventListener("click", function () { cy.elements().unselect(); close(); stage.focus(); });
-      panel.replaceChildren(shut, element("h3", title), facts(pairs));
-      if (href) {
-        var link = element("a", "All about this model");
-        link.href = href;
-        panel.append(link);
+    function repaint() { look = looks(stage); changed(); }
+    function extent() {
+      return drawn.items.reduce(function (all, item) {
+        return { w: Math.max(all.w, item.x + data.box + 30), h: Math.max(all.h, item.y + draw.high) };
+      }, { w: 0, h: 0 });
+    }
+    function fit(least) {
+      var all = extent(), k = Math.min(1, (width() - 2 * MARGIN) / all.w, (height() - 2 * MARGIN) / all.h);
+      view.k = Math.max(k, least);
+      view.x = Math.max(MARGIN, (width() - all.w * view.k) / 2);
+      view.y = Math.max(MARGIN, (height() - all.h * view.k) / 2);
+      changed();
+    }
+    /* lay out again; what stood under the eye stays where it was */
+    function arrange(still) {
+      var before = still >= 0 && tree.spot[still] >= 0 ? drawn.items[tree.spot[still]] : null;
+      drawn.items = tree.layout(family, data.column);
+      if (before) {
+        view.x += (before.x - drawn.items[tree.spot[still]].x) * view.k;
+        view.y += (before.y - drawn.items[tree.spot[still]].y) * view.k;
       }
-      panel.hidden = false;
+      changed();
     }
-    function tie(said, isChild) {
-      if (said.style === "undetermined") { return "Related to"; }
-      if (said.style === "declared") { return isChild ? "Declares as parent" : "Declared as parent by"; }
-      if (!said.proven) { return isChild ? "Placed below" : "Placed above"; }
-      return isChild ? "Made from" : "Parent of";
+    function choose(next) {
+      family = next;
+      if (families) { families.value = String(next); }
+      tree.begin(family);
+      arrange(-1);
+      frame.classList.toggle("wide", extent().w > 1000);
+      stage.style.height = Math.ceil(Math.min(extent().h + 2 * MARGIN + 16, 3000)) + "px";
+      fit(draw.readable);
     }
-    function showNode(node) {
-      var value = data.nodes[node.data("at")];
-      var near = node.connectedEdges();
-      cy.elements().removeClass("near");
-      near.addClass("near");
-      var pairs = value.facts.slice();
-      near.forEach(function (edge) {
-        var said = data.edges[edge.data("at")];
-        var isChild = edge.target().id() === node.id();
-        var other = data.nodes[isChild ? said.s : said.t].name;
-        pairs.push([tie(said, isChild), other + ", " + said.label]);
-        if (isChild) {
-          said.facts.forEach(function (fact) { if (fact[0] !== "Kind") { pairs.push(fact); } });
-        }
-      });
-      open(value.name, pairs, value.href);
+
+    /* what the keyboard is at, for those who hear it */
+    function say(node) {
+      var edge = tree.above[node], below = tree.size[node] - 1;
+      var words = [data.nodes[node].name];
+      if (edge >= 0) { words.push(data.edges[edge].label + " from " + data.nodes[data.edges[edge].s].name); }
+      if (below) { words.push(below.toLocaleString("en") + " below" + (tree.isOpen[node] ? "" : ", folded")); }
+      count.textContent = words.join(", ");
     }
-    function showEdge(edge) {
-      var value = data.edges[edge.data("at")];
-      var sign = value.style === "undetermined" ? " — " : " → ";
-      cy.elements().removeClass("near");
-      open(data.nodes[value.s].name + sign + data.nodes[value.t].name, value.facts);
+    function centre(node) {
+      var item = drawn.items[tree.spot[node]];
+      view.k = Math.max(view.k, draw.readable);
+      view.x = (width() > BESIDE ? width() - PANEL : width()) / 2 - (item.x + data.box / 2) * view.k;
+      view.y = height() / 2 - item.y * view.k;
+      changed();
     }
     function goTo(node) {
-      cy.elements().unselect();
-      node.select();
-      cy.zoom(Math.max(cy.zoom(), 0.9));
-      cy.center(node);
-      showNode(node);
+      if (tree.home[node] < 0) { marks.chosen = -1; panel.node(node); return; }
+      if (tree.home[node] !== family) { choose(tree.home[node]); }
+      tree.reveal(node);
+      arrange(-1);
+      marks.chosen = node;
+      centre(node);
+      panel.node(node);
     }
-    cy.on("tap", "node", function (event) { showNode(event.target); });
-    cy.on("tap", "edge", function (event) { showEdge(event.target); });
-    cy.on("tap", function (event) { if (event.target === cy) { close(); } });
+    /* a move of the keyboard: keep the model in view, say its name */
+    function stepTo(node) {
+      var item = drawn.items[tree.spot[node]], x = item.x * view.k + view.x, y = item.y * view.k + view.y;
+      marks.chosen = node;
+      if (x < 20 || y < 30 || x + data.box * view.k > width() - 20 || y > height() - 30) { centre(node); }
+      say(node);
+      if (panel.isOpen()) { panel.close(); }
+      changed();
+    }
+    function fold(node) { tree.toggle(node); arrange(node); }
 
-    /* the wheel scrolls the page until the drawing was touched */
-    stage.addEventListener("pointerdown", function () { stage.focus({ preventScroll: true }); });
-    stage.addEventListener("focus", function () { cy.userZoomingEnabled(true); });
-    stage.addEventListener("blur", function () { cy.userZoomingEnabled(false); });
-    function zoomBy(factor) {
-      cy.zoom({ level: cy.zoom() * factor, renderedPosition: { x: cy.width() / 2, y: cy.height() / 2 } });
+    function at(x, y) {
+      var wx = (x - view.x) / view.k, wy = (y - view.y) / view.k;
+      return drawn.pinned.concat(drawn.items).find(function (item) {
+        return Math.abs(item.y - wy) < draw.high / 2 + 4 && wx > item.x - (data.column - data.box) + 20
+          && wx < item.x + data.box + (isFolded(item) ? 40 : 9);
+      });
     }
+    function isFolded(item) { return !item.more && tree.below[item.at].length > 0 && !tree.isOpen[item.at]; }
+    function tap(x, y) {
+      var item = at(x, y), wx = (x - view.x) / view.k;
+      if (!item) { marks.chosen = -1; panel.close(); }
+      else if (item.isPinned) { stepTo(item.at); panel.node(item.at); }
+      else if (item.more) { tree.more(item.at); arrange(item.at); }
+      else if (wx < item.x) { if (tree.above[item.at] >= 0) { panel.edge(tree.above[item.at]); } }
+      else if (wx > item.x + data.box - 9 && tree.below[item.at].length) { fold(item.at); }
+      else { marks.chosen = item.at; panel.node(item.at); }
+    }
+    function zoomBy(factor, x, y) {
+      var k = Math.min(MOST, Math.max(LEAST, view.k * factor));
+      x = x === undefined ? width() / 2 : x;
+      y = y === undefined ? height() / 2 : y;
+      view.x = x - (x - view.x) * k / view.k;
+      view.y = y - (y - view.y) * k / view.k;
+      view.k = k;
+      changed();
+    }
+
+    window.weightkinHands(canvas, stage, view, { zoomBy: zoomBy, changed: changed, tap: tap });
+
+    function beside(node, by) {
+      var i = tree.spot[node];
+      do { i += by; } while (drawn.items[i] && drawn.items[i].more);
+      return drawn.items[i] ? drawn.items[i].at : node;
+    }
+    var KEYS = {
+      ArrowUp: function (x) { stepTo(beside(x, -1)); },
+      ArrowDown: function (x) { stepTo(beside(x, 1)); },
+      ArrowLeft: function (x) {
+        if (tree.below[x].length && tree.isOpen[x]) { fold(x); stepTo(x); }
+        else if (tree.parent(x) >= 0) { stepTo(tree.parent(x)); }
+      },
+      ArrowRight: function (x) {
+        if (!tree.below[x].length) { return; }
+        if (tree.isOpen[x]) { stepTo(tree.below[x][0]); } else { fold(x); stepTo(x); }
+      },
+      Enter: function (x) { panel.node(x); },
+      " ": function (x) { if (tree.below[x].length) { fold(x); stepTo(x); } },
+      Escape: function () { marks.chosen = -1; panel.close(); },
+      Home: function () { stepTo(tree.families[family].roots[0]); },
+      "+": function () { zoomBy(1.25); },
+      "=": function () { zoomBy(1.25); },
+      "-": function () { zoomBy(0.8); },
+      "0": function () { fit(FITTED); }
+    };
     stage.addEventListener("keydown", function (event) {
-      var moves = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] };
-      if (moves[event.key]) { cy.panBy({ x: moves[event.key][0], y: moves[event.key][1] }); }
-      else if (event.key === "+" || event.key === "=") { zoomBy(1.25); }
-      else if (event.key === "-") { zoomBy(0.8); }
-      else if (event.key === "0") { fit(); }
-      else if (event.key === "Escape") { cy.elements().unselect(); close(); }
-      else { return; }
+      if (event.ctrlKey || event.metaKey || event.altKey || !KEYS[event.key]) { return; }
+      var from = marks.chosen >= 0 && tree.spot[marks.chosen] >= 0 ? marks.chosen : -1;
       event.preventDefault();
+      if (from < 0 && /^(Arrow|Enter| )/.test(event.key)) { KEYS.Home(); } else { KEYS[event.key](from); }
     });
-    frame.querySelector(".in").addEventListener("click", function () { zoomBy(1.25); });
-    frame.querySelector(".out").addEventListener("click", function () { zoomBy(0.8); });
-    frame.querySelector(".fit").addEventListener("click", fit);
-
-    var kind = frame.querySelector(".kind");
-    var sure = frame.querySelector(".sure");
-    var find = frame.querySelector(".find");
-    var count = frame.querySelector(".count");
-    function filter() {
-      var least = Number(sure.value);
-      var isOpen = !kind.value && !least;
-      cy.batch(function () {
-        cy.elements().removeClass("faint");
-        if (isOpen) { return; }
-        var kept = cy.edges().filter(function (edge) {
-          var isSure = !least || (edge.data("style") === "inferred" && edge.data("p") >= least);
-          return isSure && (!kind.value || edge.data("kind") === kind.value);
-        });
-        cy.elements().not(kept.union(kept.connectedNodes())).addClass("faint");
-        count.textContent = kept.length + " of " + data.edges.length + " edges";
-      });
-      if (isOpen) { count.textContent = ""; }
+    function press(name, what) {
+      frame.querySelectorAll("." + name).forEach(function (x) { x.addEventListener("click", what); });
     }
-    function search() {
-      var wanted = find.value.trim().toLowerCase();
-      cy.nodes().removeClass("found");
-      if (!wanted) { count.textContent = ""; return null; }
-      var found = cy.nodes().filter(function (node) {
-        var value = data.nodes[node.data("at")];
-        return [value.name].concat(value.also || []).some(function (name) {
-          return name.toLowerCase().indexOf(wanted) >= 0;
+    press("in", function () { zoomBy(1.25); });
+    press("out", function () { zoomBy(0.8); });
+    press("fit", function () { fit(FITTED); });
+    press("unfold", function () { tree.openAll(true); arrange(tree.families[family].roots[0]); });
+    press("begin", function () { choose(family); });
+    press("outlined", function () {
+      var isOn = frame.classList.toggle("as-outline");
+      document.documentElement.classList.toggle("outline-shown", isOn);
+      frame.querySelector(".outlined").setAttribute("aria-pressed", String(isOn));
+      changed();
+    });
+
+    function filter() {
+      var least = Number(sure.value), n_kept = 0;
+      kept = kin = null;
+      if (kind.value || least) {
+        kept = data.edges.map(function (edge) {
+          var isSure = !least || (edge.style === "inferred" && edge.p >= least);
+          return isSure && (!kind.value || edge.kind === kind.value);
         });
-      });
-      found.addClass("found");
-      count.textContent = found.length + (found.length === 1 ? " model" : " models");
+        kin = new Uint8Array(data.nodes.length);
+        data.edges.forEach(function (edge, i) {
+          if (kept[i]) { kin[edge.s] = kin[edge.t] = 1; n_kept += 1; }
+        });
+        tree.order.slice().reverse().forEach(function (node) { /* a folded branch stands for its models */
+          var over = tree.parent(node);
+          if (kin[node] && over >= 0 && tree.spot[node] < 0) { kin[over] = 1; }
+        });
+      }
+      count.textContent = kept ? n_kept + " of " + counted(data.edges.length, "edge") : "";
+      changed();
+    }
+    var nth = 0;
+    function search() {
+      var wanted = find.value.trim().toLowerCase(), found = [];
+      nth = 0;
+      if (wanted) { names.forEach(function (name, i) { if (name.indexOf(wanted) >= 0) { found.push(i); } }); }
+      marks.found = new Set(found);
+      count.textContent = wanted ? counted(found.length, "model") : "";
+      changed();
       return found;
     }
     kind.addEventListener("change", filter);
     sure.addEventListener("change", filter);
     find.addEventListener("input", search);
+    function next() {
+      var at = nth, found = search();
+      if (!found.length) { return false; }
+      goTo(found[at % found.length]);
+      nth = at + 1;
+      count.textContent = found.length > 1 ? at % found.length + 1 + " of " + counted(found.length, "model")
+        : "1 model";
+      return true;
+    }
     find.addEventListener("keydown", function (event) {
       if (event.key !== "Enter") { return; }
-      event.preventDefault();
-      var found = search();
-      if (found && found.length) { goTo(found[0]); }
+      if (next() || !find.form) { event.preventDefault(); } /* else the server looks in other families */
     });
+    if (families) {
+      families.addEventListener("change", function () { panel.close(); choose(Number(families.value)); });
+    }
     document.querySelectorAll("a[data-node]").forEach(function (link) {
-      link.addEventListener("click", function () {
-        var node = cy.getElementById("n" + link.getAttribute("data-node"));
-        if (node.nonempty()) { goTo(node); }
-      });
+      link.addEventListener("click", function () { goTo(Number(link.getAttribute("data-node"))); });
     });
-    var isFar = false;
-    function repaint() {
-      var rules = looks(stage, isLarge, data.box, data.offset);
-      cy.style(isFar ? rules.concat(afar(colours(stage), cy.zoom())) : rules);
+
+    function picture() {
+      var all = extent();
+      return { w: all.w + 2 * MARGIN, h: all.h + 2 * MARGIN, onto: function (pen) {
+        draw.paint(pen, drawn, look, marks, { x: MARGIN, y: MARGIN, k: 1 }, this.w, this.h);
+        return pen;
+      } };
     }
-    function look() {
-      var was = isFar;
-      isFar = isLarge && cy.zoom() < FAR;
-      if (was !== isFar) { repaint(); }
-    }
-    cy.on("zoom", look);
+    press("as-svg", function () { window.weightkinSave.svg(picture(), look, stage.dataset.name); });
+    press("as-png", function () { window.weightkinSave.png(picture(), look); });
+
     document.addEventListener("weightkin-theme", repaint);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
-    fit();
+    new ResizeObserver(changed).observe(stage);
+    look = looks(stage);
+    choose(0);
+    var asked = frame.closest("[data-find]");
+    if (asked && asked.dataset.find) {
+      find.value = asked.dataset.find;
+      next();
+    }
+    /* for those who look from outside */
+    frame.family = { tree: tree, data: data, view: view, marks: marks, items: function () { return drawn.items; },
+      routes: function () { return draw.routes(drawn); }, painted: function () { return n; }, goTo: goTo, unfold: function () { tree.openAll(true); arrange(-1); } };
     frame.setAttribute("data-ready", "");
   }
 
   document.addEventListener("DOMContentLoaded", function () {
-    if (window.cytoscape) { document.querySelectorAll(".graph").forEach(start); }
+    document.querySelectorAll(".graph").forEach(start);
   });
 }());

@@ -96,17 +96,17 @@
     kind.dispatchEvent(new Event("change"));
     function look() {
       var mine = asked += 1;
-      var wanted = { kind: kind.value, sure: sure.value === "0" ? "" : sure.value };
-      var address = "/family?" + new URLSearchParams(wanted);
-      fetch(address)
+      var wanted = { family: form.family.value, kind: kind.value, sure: sure.value === "0" ? "" : sure.value };
+      var address = "?" + new URLSearchParams(wanted);
+      fetch("/family/edges" + address)
         .then(function (answer) { return answer.ok ? answer.text() : Promise.reject(answer); })
         .then(function (text) {
           var found = new DOMParser().parseFromString(text, "text/html").getElementById("edges");
           if (mine !== asked || !found) { return; }
           edges.replaceChildren.apply(edges, Array.from(found.childNodes));
-          history.replaceState(null, "", address);
+          history.replaceState(null, "", "/family" + address);
         })
-        .catch(function () { location.assign(address + "#edges"); });
+        .catch(function () { location.assign("/family" + address + "#edges"); });
     }
     kind.addEventListener("change", look);
     sure.addEventListener("change", look);
@@ -119,6 +119,9 @@
   });
   document.querySelectorAll(".job[data-job]").forEach(function (box) {
     if (box.querySelector(".progress")) { watch(box); }
+  });
+  document.querySelectorAll("select[data-go]").forEach(function (choice) {
+    choice.addEventListener("change", function () { choice.form.submit(); });
   });
   document.querySelectorAll("input[data-models]").forEach(suggest);
   document.querySelectorAll("input[data-most]").forEach(weigh);
