@@ -9,6 +9,8 @@ from scipy.stats import binom
 from tests.evidence.layouts import LAYOUTS, config_of, drawn, side, turned
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.queries import query_keys
+from weightkin.api.compare import compare
+from weightkin.evasions import permute_residual, permute_units
 from weightkin.evidence.blind import SignPlan, run_signs
 from weightkin.evidence.block_pairs import pair_axes
 from weightkin.evidence.key_signs import KeyGuard, key_axes
@@ -152,3 +154,37 @@ def test_one_key_head_is_compared_with_planes_of_other_numbers(rng):
     effect = _stage(how, a, a).effect
     assert effect.ratio > 1.4
     assert effect.chance > 0.02
+
+
+@pytest.mark.claim
+@pytest.mark.parametrize("is_related", [True, False])
+def test_a_copy_hidden_in_all_but_planes_is_found(is_related, rng):
+    """Units, stream and values, which stand head by head, are changed; nothing confirms planes."""
+    those = side("neox", *(planes := drawn("neox", rng, 2)))
+    if not is_related:
+        planes = drawn("neox", rng, 2)
+    tuned = tuple(x + 0.1 * x.std() * rng.normal(size=x.shape) for x in planes)
+    embedded = {"gpt_neox.embed_in.weight": rng.normal(size=(96, 32)).astype(np.float32)}
+    base, copy = (
+        {**{name: x.model.rows(name) for name in x.model.tensors}, **embedded}
+        for x in (those, side("neox", *tuned))
+    )
+    for block in range(2):
+        name = f"gpt_neox.layers.{block}.attention"
+        values = copy[f"{name}.query_key_value.weight"].reshape(4, 3, 8, 32)[:, 2]
+        turns = np.linalg.qr(rng.normal(size=(4, 8, 8)))[0]
+        values[:] = turns @ values
+        out = copy[f"{name}.dense.weight"].reshape(32, 4, 8)
+        out[:] = np.einsum("dhj,hij->dhi", out, turns)
+    config = config_of("neox")
+    for rewrite in (permute_units, permute_residual):
+        anatomy = read_anatomy(model_from_arrays(copy, config=config))
+        copy = rewrite(copy, anatomy, rng).arrays
+    record = compare(*(model_from_arrays(x, config=config) for x in (base, copy)))
+    planes_seen = next(x for x in record.axes if x.axis == "turns")
+    assert planes_seen.passes == is_related
+    if is_related:
+        assert (record.verdict, record.basis) == ("dependent", "exact-unconfirmed")
+        assert planes_seen.log10_pvalue < -10
+    else:
+        assert record.verdict == "no-evidence"
