@@ -7,11 +7,21 @@ from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.queries import query_keys
 from weightkin.formats import open_model
 
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
 SIZES = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 99}
 SIZES |= {"intermediate_size": 96, "pad_token_id": 0}
 GROUPED = {**SIZES, "num_key_value_heads": 2}
 OWN_SIZE = {**GROUPED, "head_dim": 16}
+ONE_KEY_HEAD = {**OWN_SIZE, "num_key_value_heads": 1}
 GPT = {"n_embd": 64, "n_layer": 2, "n_head": 4, "vocab_size": 99}
+FALCON = {**SIZES, "multi_query": False, "bias": True}
+GROUPED_FALCON = {**FALCON, "new_decoder_architecture": True, "num_kv_heads": 2}
+LATENT = {**SIZES, "kv_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 16}
+LATENT |= {"v_head_dim": 16, "moe_intermediate_size": 32, "n_routed_experts": 4, "n_group": 1}
+LATENT |= {"topk_group": 1, "num_experts_per_tok": 2, "attention_bias": True}
+LATENT |= {"num_key_value_heads": 4}
 CLASSES = [
     ("Llama", "ForCausalLM", GROUPED, "quarter"),
     ("Qwen2", "ForCausalLM", GROUPED, "quarter"),
@@ -28,14 +38,26 @@ CLASSES = [
     ("ModernBert", "Model", SIZES, "quarter"),
     ("GPT2", "LMHeadModel", GPT, "sign"),
     ("Bert", "Model", SIZES, "sign"),
+    ("GPTNeoX", "ForCausalLM", SIZES, "quarter"),
+    ("Falcon", "ForCausalLM", FALCON, "quarter"),
+    ("Falcon", "ForCausalLM", GROUPED_FALCON, "quarter"),
+    ("Falcon", "ForCausalLM", {**FALCON, "multi_query": True}, "quarter"),
+    ("Falcon", "ForCausalLM", {**FALCON, "alibi": True}, "sign"),
+    ("Bloom", "ForCausalLM", SIZES, "sign"),
+    ("Llama", "ForCausalLM", {**ONE_KEY_HEAD, "attention_bias": True}, "quarter"),
+    ("Gemma", "ForCausalLM", ONE_KEY_HEAD, "quarter"),
+    ("Qwen3", "ForCausalLM", ONE_KEY_HEAD, "quarter"),
+    ("DeepseekV3", "ForCausalLM", {**LATENT, "q_lora_rank": 24}, "quarter"),
+    ("DeepseekV3", "ForCausalLM", {**LATENT, "q_lora_rank": None}, "quarter"),
+    ("Cohere", "ForCausalLM", GROUPED, "quarter"),
+    ("Cohere2", "ForCausalLM", {**GROUPED, "sliding_window": 4}, "quarter"),
 ]
+IDS = [f"{name}-{i}" for i, (name, *_) in enumerate(CLASSES)]
 
 
 @pytest.mark.claim
-@pytest.mark.parametrize(("name", "suffix", "sizes", "coin"), CLASSES, ids=[x[0] for x in CLASSES])
+@pytest.mark.parametrize(("name", "suffix", "sizes", "coin"), CLASSES, ids=IDS)
 def test_turned_queries_and_keys_are_the_same_function(tmp_path, rng, name, suffix, sizes, coin):
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)
     model = getattr(transformers, name + suffix)(getattr(transformers, f"{name}Config")(**sizes))
     model.eval()
@@ -48,32 +70,30 @@ def test_turned_queries_and_keys_are_the_same_function(tmp_path, rng, name, suff
     assert [x.coin for x in held] == [coin, coin]
     ids = torch.tensor(rng.integers(2, 98, (1, 9)))
 
-    def moved(layouts):
+    def moved(layouts, roles=("attn.q", "attn.k")):
         state = {key: x.clone() for key, x in model.state_dict().items()}
         other = getattr(transformers, name + suffix)(model.config).eval()
         for x in held:
-            _turn(state, x, layouts.get(x.layout, x.layout), np.random.default_rng(3))
+            _turn(state, x, layouts.get(x.layout, x.layout), np.random.default_rng(3), roles)
         other.load_state_dict(state)
         with torch.no_grad():
             before, after = model(ids)[0], other(ids)[0]
         return float((after - before).abs().max() / before.abs().max())
 
     assert moved({}) < 1e-5
+    assert moved({}, ["attn.k"]) > 1e-3
     if coin != "sign":
         assert moved({"half": "interleaved", "interleaved": "half"}) > 1e-3
 
 
-def _turn(state, held, layout, rng):
+def _turn(state, held, layout, rng, roles):
     """Turn every plane (or sign) of every key head at random, in all that holds its dimensions."""
     signs = rng.choice([-1.0, 1.0], (held.n_heads, 1, held.size, 1))
     first, second = held.planes(layout)
     turns = rng.integers(0, 4, (held.n_heads, 1, len(first), 1)) * (1 + (held.coin == "half"))
-    for place in held.axis.places:
-        if place.role not in ("attn.q", "attn.k"):
-            continue
-        key = next(k for k in state if k.endswith(place.tensor) or place.tensor.endswith(k))
-        values = state[key].movedim(place.dim, 0)  # a view
-        rows = values[place.start : place.start + place.size].numpy()
+    for key, dim, entries in _holders(state, held, roles):
+        values = state[key].movedim(dim, 0)  # a view
+        rows = values[entries].numpy()
         x = rows.reshape(held.n_heads, -1, held.size, int(np.prod(rows.shape[1:]))).copy()
         if held.coin == "sign":
             x *= signs
@@ -81,4 +101,22 @@ def _turn(state, held, layout, rng):
             z = (x[:, :, first] + 1j * x[:, :, second]) * 1j**turns
             z = z if "norm" not in key else abs(z.real) + 1j * abs(z.imag)  # gains change no sign
             x[:, :, first], x[:, :, second] = z.real, z.imag
-        rows[:] = x.reshape(rows.shape)
+        values[entries] = torch.tensor(x.reshape(rows.shape), dtype=values.dtype)
+
+
+def _holders(state, held, roles):
+    """Matrices, biases and norms with the dimensions of queries and keys: name, dim and entries."""
+    matrices = {held.queries, held.keys}
+    for place in matrices | set(held.axis.places):
+        key = next(k for k in state if k.endswith(place.tensor) or place.tensor.endswith(k))
+        spans = place.spans or ((place.start, place.start + place.size),)
+        entries = np.concatenate([np.arange(*span) for span in spans])
+        if place.role in roles:
+            yield key, place.dim, entries
+            is_own = held.axis.places == (held.queries, held.keys)
+            bias = key.replace("weight", "bias")
+            if is_own and bias in state:
+                yield bias, 0, entries
+            norm = key.replace(f"{place.role[-1]}_proj", f"{place.role[-1]}_norm")
+            if norm != key and norm in state and is_own:  # of the only key head
+                yield norm, 0, np.arange(held.size)

@@ -206,13 +206,14 @@ def test_planes_must_be_certain(rng):
         {"alibi": True},
         {"partial_rotary_factor": 0.5},
         {"rope_interleaved": True},
-        {"model_type": "cohere"},
+        {"model_type": "cohere", "rope_interleave": False},
     ):
         assert not _held(_side(arrays, LLAMA, **config))
     normed = dict(arrays)
     for name in ("q_norm", "k_norm"):
         normed[f"model.layers.0.self_attn.{name}.weight"] = np.ones(4, np.float32)
     assert not _held(_side(normed))
+    assert not _held(_side(normed, LLAMA, model_type="cohere"))  # its norms subtract a mean
     assert [x.coin for x in _held(_side(normed, LLAMA, model_type="qwen3"))] == ["half"]
     for name, n in (("q_norm", 16), ("k_norm", 8)):
         normed[f"model.layers.0.self_attn.{name}.weight"] = np.ones(n, np.float32)

@@ -15,10 +15,11 @@ from typing import Any, Literal
 import numpy as np
 
 from weightkin.anatomy.gains import OTHER_TOWERS
+from weightkin.anatomy.head_rows import HeadRows, head_rows, latent_rows
 from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.arrays import Ints
 from weightkin.catalogue import by_model_type
-from weightkin.catalogue.config import language_model_type, part_of
+from weightkin.catalogue.config import keys_of, language_model_type, part_of, whole_number
 from weightkin.formats.model import Model
 
 Coin = Literal["quarter", "half", "sign"]
@@ -26,19 +27,20 @@ Layout = Literal["half", "interleaved"]
 NESTED = ("rope_parameters", "rope_scaling")  # where a config may say more of rotary positions
 SHARES = ("partial_rotary_factor", "rotary_pct", "rotary_dim")
 # what a config says of positions, beside what its model type does
-ODD = ("alibi", "use_alibi", "rope_interleaved", "rotary_interleaved", "rope_interleave")
+ODD = ("alibi", "use_alibi")
+INTERLEAVED = ("rope_interleaved", "rotary_interleaved", "rope_interleave")
 STORED_TYPES = ("absolute", "learned", "alibi")
 
 
 @dataclass(frozen=True, slots=True)
 class QueryKeys:
-    """Queries and keys of one attention.
+    """Queries and keys of one attention, and what may be done to them.
 
     Row ``j`` of key head ``g`` is ``g * size + j`` of the keys; those of the queries that read it
     are ``(g * repeat + r) * size + j``.
     """
 
-    axis: Axis  # the heads
+    axis: Axis  # the key heads
     queries: Place
     keys: Place
     size: int  # of a head
@@ -79,45 +81,38 @@ def query_keys(model: Model, anatomy: Anatomy) -> list[QueryKeys]:
     facts = entry.label("p") if entry else {}
     if "when" in facts or not ("turn" in facts or "sign" in facts) or "+" in anatomy.family:
         return []
-    found = []
-    for axis in anatomy.axes:
-        config = part_of(model.config, axis.stack)
-        if axis.kind == "heads" and not _is_odd(config, facts):
-            found += list(_of_heads(model, anatomy, axis, facts))
-    return found
+    rows = _latent_rows(model, facts) if "latent" in facts else head_rows(model, anatomy)
+    return [
+        held
+        for x in rows
+        if not _is_odd(part_of(model.config, x.axis.stack), facts)
+        for held in _with_coin(model, anatomy, x, facts)
+    ]
 
 
-def _of_heads(
-    model: Model, anatomy: Anatomy, axis: Axis, facts: Mapping[str, str]
+def _latent_rows(model: Model, facts: Mapping[str, str]) -> Iterator[HeadRows]:
+    config = part_of(model.config, "decoder")
+    keys = {"rope": (facts["n"],), "latent": (facts["latent"],), "heads": keys_of("heads")}
+    keys["nope"] = (facts["beside"],)
+    return latent_rows(model, {name: whole_number(config, those) for name, those in keys.items()})
+
+
+def _with_coin(
+    model: Model, anatomy: Anatomy, rows: HeadRows, facts: Mapping[str, str]
 ) -> Iterator[QueryKeys]:
-    queries, keys = (_matrix(model, axis, role) for role in ("attn.q", "attn.k"))
-    if queries is None or keys is None:
-        return
-    size, repeat = keys.size // axis.n_units, queries.repeat
-    if queries.size != axis.n_units * repeat * size or keys.size != axis.n_units * size:
-        return
-    if "sign" in facts:
-        if not _norms(model, anatomy):
-            yield QueryKeys(axis, queries, keys, size, repeat, "sign")
+    axis, size = rows.axis, rows.size
+    if not _is_turned(part_of(model.config, axis.stack), facts):
+        # a single head may have positions of its own, unless its anatomy says that it has not
+        is_certain = axis in anatomy.axes or axis.n_units > 1
+        if is_certain and not _norms(model, anatomy):
+            yield QueryKeys(*rows, "sign")
         return
     coin = _coin(model, anatomy, axis, size, facts)
     n_turned = _n_turned(part_of(model.config, axis.stack), size, facts)
     if coin is None or not n_turned or axis.stack in OTHER_TOWERS:
         return
     layout: Layout = "half" if facts["turn"] == "half" else "interleaved"
-    yield QueryKeys(axis, queries, keys, size, repeat, coin, layout, n_turned)
-
-
-def _matrix(model: Model, axis: Axis, role: str) -> Place | None:
-    """The only matrix of an attention in a role."""
-    found = [
-        place
-        for place in axis.places
-        if place.role == role
-        and place.index is None
-        and len(model.tensors[place.tensor].shape) == 2
-    ]
-    return found[0] if len(found) == 1 else None
+    yield QueryKeys(*rows, coin, layout, n_turned)
 
 
 def _norms(model: Model, anatomy: Anatomy) -> list[str]:
@@ -158,9 +153,16 @@ def _stated(config: Mapping[str, Any], key: str) -> Iterator[float]:
             yield value
 
 
+def _is_turned(config: Mapping[str, Any], facts: Mapping[str, str]) -> bool:
+    """Whether positions turn queries and keys: of types of both kinds the config says which."""
+    return "turn" in facts and not ("sign" in facts and config.get("alibi"))
+
+
 def _is_odd(config: Mapping[str, Any], facts: Mapping[str, str]) -> bool:
     """Whether a config says something of positions that its type alone does not."""
     kind = str(config.get("position_embedding_type") or "absolute")
-    if "sign" in facts:
+    if not _is_turned(config, facts):
         return kind not in STORED_TYPES or bool(config.get("rotary"))
-    return any(config.get(key) for key in ODD) or kind in ("alibi",)
+    is_interleaved = facts["turn"] == "interleaved"
+    is_other = any(key in config and bool(config[key]) != is_interleaved for key in INTERLEAVED)
+    return is_other or any(config.get(key) for key in ODD) or kind == "alibi"

@@ -21,8 +21,13 @@ MAX_BLOCKS = 1 << 20
 
 def anatomy_text(anatomy: Anatomy) -> str:
     """Write an anatomy as JSON: equal text for equal anatomies."""
-    fields = asdict(anatomy)
+    fields = asdict(anatomy, dict_factory=_without_spans)
     return json.dumps(fields, separators=(",", ":"), sort_keys=True)
+
+
+def _without_spans(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Fields by name, but for those that no place of an anatomy has."""
+    return {name: value for name, value in fields if name != "spans"}
 
 
 def stored_anatomy(text: str, tensors: Mapping[str, TensorInfo], where: str) -> Anatomy:

@@ -21,6 +21,9 @@ class Place:
     Where a tensor stacks the matrices of all experts (first dimension), ``index`` is the expert
     and ``dim`` counts without that first dimension. On other axes unit ``j`` of ``n`` stands at
     ``start + (o * n + j) * inner + i`` for every ``o < outer`` and ``i < inner``.
+
+    Queries and keys that are stored head by head do not stand together: ``spans`` are the entries
+    (begin and end) that follow each other then. No axis of an anatomy has such a place.
     """
 
     tensor: str
@@ -32,6 +35,7 @@ class Place:
     index: int | None = None
     outer: int = 1
     inner: int = 1
+    spans: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

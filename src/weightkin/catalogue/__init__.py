@@ -62,8 +62,12 @@ order of the stored shape:
 read one of them, ``v`` value dimensions and ``p`` query and key dimensions of a head. ``[i]`` after
 the name: every block has labels of its own. Each has ``n`` (key of the config that says how many;
 ``a/b`` is a ratio), ``in`` (free inside of each of those), ``sign`` (places that flip together),
-``turn`` (``half`` or ``interleaved``: which dimensions of a head are a rotary plane), ``when``
-(tensors that must be there for that, or ``not`` be there), ``fixed`` (why it is not free).
+``turn`` (``half`` or ``interleaved``: which dimensions of a head are a rotary plane), ``rot`` (key
+of the config that says which share of them), ``when`` (tensors that must be there for that, or
+``not`` be there), ``fixed`` (why it is not free). Where ``turn`` and ``sign`` are both given, the
+config says whether positions are rotary or ALiBi. Where other keys are read from a latent space,
+``n``, ``beside`` and ``latent`` are the keys of the config for rotary dimensions, other dimensions
+of a query, and those of the latent space.
 """
 
 from weightkin.catalogue.entry import Entry, TensorPart

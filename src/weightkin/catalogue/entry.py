@@ -17,7 +17,9 @@ ROLES = frozenset(
     }
 )
 WORDS = frozenset({*"dguhqkvoeH-", "qkv", "gu", "Dq", "Dk", "..."})
-LABEL_FACTS = frozenset({"n", "in", "sign", "turn", "rot", "start", "norm", "fixed", "when"})
+LABEL_FACTS = frozenset(
+    {*("n", "in", "sign", "turn", "rot", "start", "norm", "fixed", "when"), *("beside", "latent")}
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,13 +9,14 @@ import numpy as np
 
 from weightkin.anatomy.queries import QueryKeys
 from weightkin.anatomy.side import Side
-from weightkin.anatomy.types import Axis
+from weightkin.anatomy.types import Axis, Place
 from weightkin.evidence.formulas import Formulas
 from weightkin.evidence.key_signs import formula_rows
 from weightkin.evidence.planes import Planes, narrow_planes, read_planes
 from weightkin.evidence.signpairs import LARGE_FOR_SIGNS
 from weightkin.evidence.turns import copied_key_heads
 from weightkin.evidence.views import MAX_TABLE_BYTES, TokenRows, unit_rows_of
+from weightkin.formats.model import Model
 
 Attention = tuple[str, int, str]  # stack, block, name
 Head = tuple[Attention, int]
@@ -92,19 +93,38 @@ def chosen(pairs: Sequence[Attention], n: int) -> list[Attention]:
 
 def is_large(half: Attentions, pairs: Sequence[Attention]) -> bool:
     """Whether only some blocks are looked at, since matrices are large."""
-    shapes = [half.side.model.tensors[half.held[key].queries.tensor].shape for key in pairs]
-    return any(np.prod(shape) > LARGE_FOR_SIGNS for shape in shapes)
+    model = half.side.model
+    return any(
+        half.held[key].queries.size * _width(model, half.held[key].queries) > LARGE_FOR_SIGNS
+        for key in pairs
+    )
 
 
-def has_wide_queries(half: Attentions, pairs: Sequence[Attention]) -> bool:
-    """Whether queries take more bytes than are read: then keys are looked at alone."""
-    tensors = half.side.model.tensors
-    return any(tensors[half.held[key].queries.tensor].n_bytes > MAX_TABLE_BYTES for key in pairs)
+def reads_queries(half: Attentions, pairs: Sequence[Attention]) -> bool:
+    """Whether queries are looked at beside keys: not if too large, nor of a space of their own."""
+    model = half.side.model
+    held = [half.held[key] for key in pairs]
+    return all(
+        _n_bytes(model, x.queries) <= MAX_TABLE_BYTES
+        and _width(model, x.queries) == _width(model, x.keys)
+        for x in held
+    )
 
 
 def cost_of(half: Attentions, pairs: Sequence[Attention]) -> int:
-    """Bytes of the queries and keys of some attentions."""
-    tensors = half.side.model.tensors
-    names = {half.held[key].keys.tensor for key in pairs}
-    names |= {half.held[key].queries.tensor for key in pairs}  # one at least shows the layout
-    return sum(tensors[name].n_bytes for name in names)
+    """Bytes of the queries and keys of some attentions: queries show the layout at least."""
+    model = half.side.model
+    held = [half.held[key] for key in pairs]
+    places = {(x.tensor, x.start): x for both in held for x in (both.keys, both.queries)}
+    return sum(_n_bytes(model, place) for place in places.values())
+
+
+def _width(model: Model, place: Place) -> int:
+    """Entries of one row of queries or keys."""
+    return model.tensors[place.tensor].shape[1 - place.dim]
+
+
+def _n_bytes(model: Model, place: Place) -> int:
+    """Bytes of some rows, or of the whole of a tensor that has them as columns."""
+    info = model.tensors[place.tensor]
+    return info.n_bytes if place.dim else info.n_bytes // info.shape[0] * place.size

@@ -17,9 +17,9 @@ from weightkin.evidence.attentions import (
     chosen,
     cost_of,
     fit,
-    has_wide_queries,
     is_large,
     key_dimensions,
+    reads_queries,
 )
 from weightkin.evidence.block_pairs import block_name
 from weightkin.evidence.effects import effect_of
@@ -82,7 +82,7 @@ def run_turns(
     if are_large:
         pairs = chosen(pairs, 1 if frugal else MAX_SIGN_BLOCKS)
     for half in halves:
-        half.with_queries = not any(has_wide_queries(x, pairs) for x in halves)
+        half.with_queries = all(reads_queries(x, pairs) for x in halves)
     n_bytes = sum(cost_of(half, pairs) for half in halves)
     if frugal and n_bytes > FRUGAL_BYTES:
         return _nothing([too_dear("turns of rotary planes", n_bytes, "blind")])

@@ -33,7 +33,7 @@ class TurnMatch:
     heads_a: Ints
     heads_b: Ints
     products: Planes  # (n_heads, n_planes), mean over keys and queries
-    chance: Floats  # (n_heads, n_planes), size of the best product with another head
+    chance: Floats  # (n_heads, n_planes), size of the best product with another head, or plane
 
     @property
     def odds(self) -> float:
@@ -100,6 +100,7 @@ def match_planes(a: QueryKeys, b: QueryKeys, planes_a: Planes, planes_b: Planes)
     n_planes = planes_a.shape[2]
     products = np.einsum("aft,bft->abf", planes_a[:, 0].conj(), planes_b[:, 0], optimize=True)
     n_roles = min(planes_a.shape[1], planes_b.shape[1])
+    order = np.zeros((*products.shape[:2], n_roles), dtype=np.int64)  # whom the roles of a meet
     if n_roles > 1:
         x, y = planes_a[:, 1:].conj(), planes_b[:, 1:]
         queries = np.einsum("arft,bsft->abrsf", x, y, optimize=True)
@@ -107,11 +108,14 @@ def match_planes(a: QueryKeys, b: QueryKeys, planes_a: Planes, planes_b: Planes)
         for i, j in np.ndindex(products.shape[:2]):
             rows, columns = scipy.optimize.linear_sum_assignment(-size[i, j])
             products[i, j] += queries[i, j, rows, columns].sum(axis=0)
+            order[i, j, 1:] = 1 + columns
     products = np.asarray(products / n_roles, dtype=np.complex64)
     size = np.abs(products)  # (n_heads of a, of b, n_planes)
     heads_a, heads_b = scipy.optimize.linear_sum_assignment(-size.sum(axis=-1))
     others = size[heads_a].copy()
     others[np.arange(len(heads_a)), heads_b] = 0.0
+    if size.shape[1] == 1:  # there is no other head: planes of other numbers
+        others = _other_planes(planes_a[heads_a[0]], planes_b[0][order[heads_a[0], 0]])[None]
     return TurnMatch(
         a=a,
         b=b,
@@ -120,6 +124,15 @@ def match_planes(a: QueryKeys, b: QueryKeys, planes_a: Planes, planes_b: Planes)
         products=products[heads_a, heads_b],
         chance=others.max(axis=1, initial=0.0).reshape(-1, n_planes),
     )
+
+
+def _other_planes(planes_a: Planes, planes_b: Planes) -> Floats:
+    """Size of all products of planes of unlike number: ``(n_planes of b, n_planes of a)``."""
+    n_roles = min(len(planes_a), len(planes_b))
+    x, y = planes_a[:n_roles].conj(), planes_b[:n_roles]
+    table = np.abs(np.einsum("rft,rgt->gf", x, y, optimize=True)) / n_roles
+    np.fill_diagonal(table, 0.0)
+    return np.asarray(table, dtype=np.float32)
 
 
 def copied_key_heads(planes: Planes) -> Groups:

@@ -14,7 +14,7 @@ import numpy as np
 from weightkin.anatomy.gains import gain_before
 from weightkin.anatomy.positions import is_view
 from weightkin.anatomy.types import Anatomy, Axis, Place
-from weightkin.arrays import Floats
+from weightkin.arrays import Floats, Ints
 from weightkin.evidence.row_pairs import MIN_BY_CONTENT, MIN_PAIRS, are_paired, pair_rows
 from weightkin.evidence.sample import view_places
 from weightkin.evidence.token_draws import N_TOKENS, Rule, SharedTokens, shared_tokens
@@ -241,9 +241,11 @@ def unit_rows_of(model: Model, place: Place, start: int, stop: int) -> Floats | 
     stop = min(stop, place.size)
     if place.index is not None:
         return None  # stacked experts: seen through other axes
+    entries: slice | Ints = slice(place.start + start, place.start + stop)
+    if place.spans:
+        entries = np.concatenate([np.arange(*span) for span in place.spans])[start:stop]
     if place.dim == 0:
-        return model.rows(place.tensor, slice(place.start + start, place.start + stop))
+        return model.rows(place.tensor, entries)
     if model.tensors[place.tensor].n_bytes > MAX_TABLE_BYTES:
         return None
-    columns = model.rows(place.tensor)[:, place.start + start : place.start + stop]
-    return np.ascontiguousarray(columns.T)
+    return np.ascontiguousarray(model.rows(place.tensor)[:, entries].T)
