@@ -65,7 +65,7 @@ def head_rows(model: Model, anatomy: Anatomy) -> Iterator[HeadRows]:
         queries = pieces.get(RoleKey(*where, "attn.q"))
         if key.role == "attn.k" and queries is not None and where not in known:
             found = _of_pieces(model, where, queries, keys, sizes.get(where, 0))
-            if found and not _has_strangers(model, anatomy, queries.tensor):
+            if found and not _has_unknown(model, anatomy, queries.tensor):
                 yield found
 
 
@@ -117,7 +117,7 @@ def _of_pieces(
     return _joined(where, queries, keys, size, n_queries // n_heads)
 
 
-def _has_strangers(model: Model, anatomy: Anatomy, tensor: str) -> bool:
+def _has_unknown(model: Model, anatomy: Anatomy, tensor: str) -> bool:
     """Whether tensors that nobody knows stand in the attention of a matrix."""
     scope = ".".join([*tensor.split(".")[:-2], ""])
     return any(
