@@ -40,7 +40,8 @@ def texts(lines, label):
 def test_the_answer_comes_first_and_details_are_asked_for():
     lines = comparison_lines(comparison())
     assert lines[0] == "dependent (p <= 1e-504, exact, 1 block)"
-    assert lines[1] == "These two models share weights or a random start: model b was probably made from model a."
+    made = "model b was probably made from model a."
+    assert lines[1] == f"These two models share weights or a random start: {made}"
     labels = [x[2:12].rstrip() for x in lines if x.startswith("  ") and not x.startswith("   ")]
     assert labels[:2] == ["model a", "model b"]
     assert labels[2:-1] == ["shared", "blocks", "how made", "came first", "looked at", "skipped"]
@@ -58,7 +59,10 @@ def test_the_answer_comes_first_and_details_are_asked_for():
             "probably the same",
         ),
         ({"kind": ("identical",), "equal": SAME, "incomplete": True}, "probably the same"),
-        ({"parts": (MIXED, EMBEDDED, OTHER)}, "share weights or a random start in vision. Nothing was found elsewhere."),
+        (
+            {"parts": (MIXED, EMBEDDED, OTHER)},
+            "share weights or a random start in vision. Nothing was found elsewhere.",
+        ),
         ({"basis": "exact-unconfirmed"}, "or one of them was made to match the other."),
         ({"basis": "calibrated"}, "no exact test shows it."),
         ({"direction": Direction()}, "These two models share weights or a random start."),
@@ -134,7 +138,10 @@ def test_what_a_search_comes_to_is_one_plain_sentence():
     for record, words in (
         (replace(found, parents=(step,)), "from which it was made is open."),
         (replace(found, relatives=(), others=()), f"No sign of weights shared with {found.name}"),
-        (replace(found, relatives=(), not_testable=left_out("", "no-axis")), f"No test applies to {found.name}"),
+        (
+            replace(found, relatives=(), not_testable=left_out("", "no-axis")),
+            f"No test applies to {found.name}",
+        ),
     ):
         assert words in search_lines(record)[1]
 

@@ -47,7 +47,8 @@ def verify_check(record: Check, secret: str | None = None) -> Rechecked:
     Rechecked
         A key that is not the one that the record is committed to is the only difference then.
         Findings that follow from a registry, a model card or a licence are not looked at: a
-        check of nothing else is unchecked. Cost: one comparison for each model named, and with a secret all bytes of each model.
+        check of nothing else is unchecked. Cost: one comparison for each model named, and with
+        a secret all bytes of each model.
 
     Raises
     ------
