@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 from jinja2 import UndefinedError
+from markupsafe import escape
 
 from tests import families
 from tests.report import records
@@ -14,6 +15,7 @@ from tests.report.test_tree import HOSTILE
 from weightkin.formats import open_model
 from weightkin.records import Calibration, Comparison, Direction, ModelRef
 from weightkin.records.family import FamilyEdge, FamilyNode
+from weightkin.report.advice import RULE_WORDS
 from weightkin.report.comparison import answer_facts, looked_at
 from weightkin.report.facts import ModelFacts, facts_of
 from weightkin.report.html import Exhibit, body, notebook_html, page
@@ -228,6 +230,15 @@ def test_a_check_counts_findings_as_its_sentence_does_and_shows_commands_as_code
     for label, n in (("Findings", 1), ("Not verified", 1), ("Warnings", 0)):
         assert f"<dt>{label}</dt><dd>{n}</dd>" in shown
     assert "`" not in re.sub(r"<[^>]*>", "", shown)
+
+
+def test_each_rule_of_a_check_stands_beside_what_breaks_it():
+    known = dict.fromkeys(RULE_WORDS, "error")
+    shown = str(body(replace(records.check(), rules=known | {"of-a-later-version": "error"})))
+    for rule, (words, _) in RULE_WORDS.items():
+        assert f"<td>{rule}</td>" in shown
+        assert escape(words) in shown
+        assert "shares no weights" not in words  # nothing found is no finding of its absence
 
 
 def test_only_what_verify_recomputes_is_said_to_be_recomputed():

@@ -156,7 +156,7 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     "one-holds-other": "every tensor of one model is in the other",
     "blocks-in-other-order": "the same blocks in another order",
     "shared-networks": lambda x: (
-        f"equal or alike: {', '.join(x['parts'])}; the rest shares nothing"
+        f"equal or alike: {', '.join(x['parts'])}; nothing was found in the rest"
     ),
     "equal-after-rounding": "equal once both are rounded to {dtype}",
     "noise-bits": "what {parent} holds beyond {child} looks like added noise, so it shows no "

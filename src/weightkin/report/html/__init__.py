@@ -22,6 +22,7 @@ from weightkin.records.checking import Check
 from weightkin.records.family import FamilyGraph, rests_on_values
 from weightkin.records.location import Location
 from weightkin.records.registry import Search, Trace
+from weightkin.report.advice import RULE_WORDS
 from weightkin.report.comparison import answer_facts, looked_at
 from weightkin.report.derived import DETAIL_KEYS, kind_words
 from weightkin.report.glossary import TERMS, anchor_of, meaning_of
@@ -177,6 +178,7 @@ def _template(record: Record) -> tuple[str, dict[str, Any]]:
                 "worst": next(iter(worst_first(record)), None),
                 "to_do": what_to_do(record),
                 "plain": check_words(record),
+                "rule_words": RULE_WORDS,
             }
 
 
