@@ -14,6 +14,7 @@ from tests.report import records
 from tests.report.test_tree import HOSTILE
 from weightkin.formats import open_model
 from weightkin.records import Calibration, Comparison, Direction, ModelRef
+from weightkin.records.accounting import Challenge
 from weightkin.records.family import FamilyEdge, FamilyNode
 from weightkin.report.advice import RULE_WORDS
 from weightkin.report.comparison import answer_facts, looked_at
@@ -250,6 +251,12 @@ def test_only_what_verify_recomputes_is_said_to_be_recomputed():
         first = str(body(record)).split("<section")[0]
         assert "is not recomputed by" in first
         assert "verify record.json" not in str(body(record))
+
+
+def test_a_drawn_sample_can_be_drawn_anew_and_a_whole_axis_cannot():
+    drawn = Challenge(drawn="own", hex="ab" * 16)
+    assert "--fresh" in str(body(records.comparison(challenge=drawn)))
+    assert "--fresh" not in str(body(records.comparison(challenge=None)))
 
 
 def test_a_page_names_the_random_start_and_what_the_difference_may_be():
