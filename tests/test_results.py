@@ -1,10 +1,12 @@
 """Claim: results are run once for each state of their code, one by one; claims come in parts."""
 
+import re
+
 import pytest
 from benchmarks.lib import code, result_pages, results
 from benchmarks.lib.result_pages import PAGES, Section
 
-from tests.conftest import PARTS, part, parts
+from tests.conftest import PARTS, ROOT, part, parts
 
 
 @pytest.fixture
@@ -144,3 +146,13 @@ def test_a_test_that_is_no_claim_is_in_every_part(request):
 @pytest.mark.claim("a name", part=1)
 def test_a_claim_is_in_one_part(request):
     assert part(request.node) == 1
+
+
+def test_the_figures_of_which_tool_when_stand_in_the_results():
+    """Counts of that table are read from pages that a claim writes, so they cannot go stale."""
+    pages = [ROOT / "docs" / "results.md", *(ROOT / "docs" / "results").glob("*.md")]
+    results = " ".join(x.read_text("utf-8") for x in pages)
+    table = (ROOT / "docs" / "comparison.md").read_text("utf-8").partition("## ")[0]
+    counts = set(re.findall(r"\d[\d,]* of \d[\d,]*\d", table))
+    assert len(counts) >= 5
+    assert [x for x in counts if x not in results] == []

@@ -282,6 +282,16 @@ def test_who_has_the_key_can_recompute_the_draw(home, saved):
     assert [x.split(": ")[1] for x in found.differences] == ["summary.log10_pvalue"]
 
 
+def test_a_check_that_names_no_model_is_not_called_the_same(saved, tmp_path):
+    data = json.loads((saved / "check.json").read_text())
+    data["models"][0]["against"] = []
+    (tmp_path / "bare.json").write_text(json.dumps(data))
+    done = command("verify", tmp_path / "bare.json")
+    assert done.returncode == 2
+    assert "not checked: the policy names no model" in done.stdout
+    assert "incomplete: 0 comparisons" in done.stdout
+
+
 def test_without_the_key_verify_says_what_it_cannot_check(home, saved, tmp_path):
     done = command("verify", saved / "check.json")
     assert done.returncode == 2

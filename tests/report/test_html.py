@@ -7,13 +7,16 @@ from html.parser import HTMLParser
 
 import pytest
 from jinja2 import UndefinedError
+from markupsafe import escape
 
 from tests import families
 from tests.report import records
 from tests.report.test_tree import HOSTILE
 from weightkin.formats import open_model
 from weightkin.records import Calibration, Comparison, Direction, ModelRef
+from weightkin.records.accounting import Challenge
 from weightkin.records.family import FamilyEdge, FamilyNode
+from weightkin.report.advice import RULE_WORDS
 from weightkin.report.comparison import answer_facts, looked_at
 from weightkin.report.facts import ModelFacts, facts_of
 from weightkin.report.html import Exhibit, body, notebook_html, page
@@ -222,6 +225,50 @@ def test_the_tiles_of_a_check_are_plain_words():
     assert "none given; every rule at its default level" in shown
 
 
+def test_a_check_counts_findings_as_its_sentence_does_and_shows_commands_as_code():
+    shown = str(body(records.check()))
+    assert records.check().sentence.count("1 finding, 1 item could not be verified") == 1
+    for label, n in (("Findings", 1), ("Not verified", 1), ("Warnings", 0)):
+        assert f"<dt>{label}</dt><dd>{n}</dd>" in shown
+    assert "`" not in re.sub(r"<[^>]*>", "", shown)
+
+
+def test_each_rule_of_a_check_stands_beside_what_breaks_it():
+    known = dict.fromkeys(RULE_WORDS, "error")
+    shown = str(body(replace(records.check(), rules=known | {"of-a-later-version": "error"})))
+    for rule, (words, _) in RULE_WORDS.items():
+        assert f"<td>{rule}</td>" in shown
+        assert escape(words) in shown
+        assert "shares no weights" not in words  # nothing found is no finding of its absence
+
+
+def test_only_what_verify_recomputes_is_said_to_be_recomputed():
+    named = records.check()
+    first = str(body(named)).split("<section")[0]
+    assert "weightkin verify record.json" in first
+    bare = replace(named, models=tuple(replace(x, against=()) for x in named.models))
+    for record in (bare, records.search(), records.trace()):
+        first = str(body(record)).split("<section")[0]
+        assert "is not recomputed by" in first
+        assert "verify record.json" not in str(body(record))
+
+
+def test_a_drawn_sample_can_be_drawn_anew_and_a_whole_axis_cannot():
+    drawn = Challenge(drawn="own", hex="ab" * 16)
+    assert "--fresh" in str(body(records.comparison(challenge=drawn)))
+    assert "--fresh" not in str(body(records.comparison(challenge=None)))
+
+
+def test_a_page_names_the_random_start_and_what_the_difference_may_be():
+    shown = str(body(records.comparison(kind=("fine-tuned",))))
+    assert "a random start in common" in shown
+    assert "<dd>fine-tuned, or mixed with other models</dd>" in shown
+    assert "made from the other" not in shown.split("How the two differ")[1].split("<h3")[0]
+    assert "a random start in common" not in str(body(records.comparison(basis="equal")))
+    part = records.comparison(kind=("shared-part",), kind_details={"parts": ["x"]})
+    assert "neither was made" not in str(body(part))
+
+
 def test_records_with_nothing_in_them_are_pages_too():
     empty = records.comparison(tests=(), axes=(), skipped=(), parts=(), layers=(), kind=(),
                                kind_details={}, verdict="not-testable", basis="none",
@@ -367,7 +414,7 @@ def test_a_check_that_fresh_bytes_drew_says_so_on_its_page_and_in_a_notebook():
 
 def test_a_page_claims_no_more_than_an_unconfirmed_verdict():
     unconfirmed = replace(records.comparison(), basis="exact-unconfirmed")
-    words = "share weights, or one of them was made to match the other."
+    words = "share weights or a random start, or one of them was made to match the other."
     assert words in page(unconfirmed)
     assert words not in page(records.comparison())
 

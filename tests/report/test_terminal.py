@@ -40,7 +40,8 @@ def texts(lines, label):
 def test_the_answer_comes_first_and_details_are_asked_for():
     lines = comparison_lines(comparison())
     assert lines[0] == "dependent (p <= 1e-504, exact, 1 block)"
-    assert lines[1] == "These two models share weights: model b was probably made from model a."
+    made = "model b was probably made from model a."
+    assert lines[1] == f"These two models share weights or a random start: {made}"
     labels = [x[2:12].rstrip() for x in lines if x.startswith("  ") and not x.startswith("   ")]
     assert labels[:2] == ["model a", "model b"]
     assert labels[2:-1] == ["shared", "blocks", "how made", "came first", "looked at", "skipped"]
@@ -58,10 +59,17 @@ def test_the_answer_comes_first_and_details_are_asked_for():
             "probably the same",
         ),
         ({"kind": ("identical",), "equal": SAME, "incomplete": True}, "probably the same"),
-        ({"parts": (MIXED, EMBEDDED, OTHER)}, "share weights in vision only."),
+        (
+            {"parts": (MIXED, EMBEDDED, OTHER)},
+            "share weights or a random start in vision. Nothing was found elsewhere.",
+        ),
         ({"basis": "exact-unconfirmed"}, "or one of them was made to match the other."),
         ({"basis": "calibrated"}, "no exact test shows it."),
-        ({"direction": Direction()}, "These two models share weights."),
+        ({"direction": Direction()}, "These two models share weights or a random start."),
+        (
+            {"direction": Direction(), "kind": ("shared-part",), "basis": "equal"},
+            "These two models share weights.",
+        ),
         ({"verdict": "no-evidence"}, "That does not show that the models are independent."),
         ({"verdict": "aligned-only"}, "does not show that they share weights."),
         ({"verdict": "not-testable"}, "so nothing can be said about them."),
@@ -124,13 +132,16 @@ def test_no_two_names_are_cut_to_the_same_text():
 
 def test_what_a_search_comes_to_is_one_plain_sentence():
     found = search()
-    assert search_lines(found)[:2] == [found.sentence, "It was probably made from base."]
+    assert search_lines(found)[:2] == [found.sentence, f"{found.name} was probably made from base."]
     assert "  step        child <- #1 base (fine-tuned; direction 0.97)" in trace_lines(trace())
     step = replace(found.parents[0], direction="undetermined")
     for record, words in (
         (replace(found, parents=(step,)), "from which it was made is open."),
-        (replace(found, relatives=(), others=()), "No shared weights were found with any model"),
-        (replace(found, relatives=(), not_testable=left_out("", "no-axis")), "No test applies"),
+        (replace(found, relatives=(), others=()), f"No sign of weights shared with {found.name}"),
+        (
+            replace(found, relatives=(), not_testable=left_out("", "no-axis")),
+            f"No test applies to {found.name}",
+        ),
     ):
         assert words in search_lines(record)[1]
 

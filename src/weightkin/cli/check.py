@@ -37,8 +37,8 @@ def check(
         list[str] | None,
         typer.Option(
             metavar="SOURCE|#ID",
-            help="A required parent: reported if it shares no weights with the checked model, or"
-            " was derived from it (repeatable).",
+            help="A required parent: reported if no weights shared with the checked model are"
+            " found, or it was derived from that (repeatable).",
         ),
     ] = None,
     deny: Annotated[

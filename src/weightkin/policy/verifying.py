@@ -16,6 +16,10 @@ from weightkin.records.checking import Against, Ancestor, Check, Checked
 from weightkin.sketch.source import open_model
 from weightkin.sources.hub import pinned
 
+NOTHING = (
+    "the policy names no model; what follows from a registry, model cards or licences is not"
+    " recomputed: run check again"
+)
 WITHOUT = "without-commons"  # a limit: the model was compared without some of its tensors
 
 
@@ -42,8 +46,9 @@ def verify_check(record: Check, secret: str | None = None) -> Rechecked:
     -------
     Rechecked
         A key that is not the one that the record is committed to is the only difference then.
-        Findings that follow from a registry, a model card or a licence are not looked at. Cost:
-        one comparison for each model named, and with a secret all bytes of each model.
+        Findings that follow from a registry, a model card or a licence are not looked at: a
+        check of nothing else is unchecked. Cost: one comparison for each model named, and with
+        a secret all bytes of each model.
 
     Raises
     ------
@@ -83,6 +88,8 @@ def verify_check(record: Check, secret: str | None = None) -> Rechecked:
                 continue
             n_compared += 1
             differences += [f"{pair}: {line}" for line in lines]
+    if not (n_compared or differences or unchecked):
+        unchecked.append(NOTHING)
     return Rechecked(tuple(differences), tuple(unchecked), n_compared)
 
 

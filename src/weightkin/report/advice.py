@@ -23,7 +23,7 @@ RULE_WORDS: Mapping[str, tuple[str, str]] = {  # what a hit is called, and what 
         "from another base, or remove the family from the list.",
     ),
     "missing-parent": (
-        "The expected parent shares no weights with the model, or was derived from it.",
+        "No weights shared with the expected parent were found, or it was derived from the model.",
         "Check which weights were published, and which parent was meant.",
     ),
     "undeclared-parent": (
@@ -32,7 +32,7 @@ RULE_WORDS: Mapping[str, tuple[str, str]] = {  # what a hit is called, and what 
         "`weightkin trace MODEL --format model-card` prints the lines.",
     ),
     "contradicted-parent": (
-        "A declared parent is contradicted by the weights.",
+        "No weights shared with a declared parent were found, or it was derived from the model.",
         "Correct base_model in the model card, or check which weights were published.",
     ),
     "unverified-parent": (

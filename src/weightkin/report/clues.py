@@ -54,6 +54,11 @@ def _images(x: Mapping[str, Any]) -> str:
     return f"{sum(images.values())} tensors of {x['child']}: {', '.join(parts)}"
 
 
+def _share(share: float) -> str:
+    """An estimated share, which noise can raise above one."""
+    return "about all" if share >= 1 else percent(share)
+
+
 def _unused_rows(x: Mapping[str, Any]) -> str:
     older = x["a"] if x["c"] < 1 else x["b"]
     return (
@@ -151,7 +156,7 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     "one-holds-other": "every tensor of one model is in the other",
     "blocks-in-other-order": "the same blocks in another order",
     "shared-networks": lambda x: (
-        f"equal or alike: {', '.join(x['parts'])}; the rest shares nothing"
+        f"equal or alike: {', '.join(x['parts'])}; nothing was found in the rest"
     ),
     "equal-after-rounding": "equal once both are rounded to {dtype}",
     "noise-bits": "what {parent} holds beyond {child} looks like added noise, so it shows no "
@@ -177,7 +182,7 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     "mixture-undetermined": "direction undetermined: the equation also fits with another model as "
     "the child",
     "relative-distance": "relative distance {distance:.4f}",
-    "inherits": lambda x: f"inherits {percent(x['share'])} of the changes that made its parent",
+    "inherits": lambda x: f"inherits {_share(x['share'])} of the changes that made its parent",
     "noise-undetermined": "the difference is noise; it is open which of the two it was added to",
     "unused-rows-shrank": _shrank,
     "older-sibling": "the parent may be an older sibling instead: more related models may show it",

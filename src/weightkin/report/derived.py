@@ -59,10 +59,8 @@ def derivation_facts(record: Comparison) -> Iterator[tuple[str, str]]:
     details = record.kind_details
     if record.kind and "identical" not in record.kind:
         numbers = ", ".join(_numbers(details, record.kind))
-        is_open = _may_be_mixed(record) and any(x in MIXED for x in record.kind)
-        made = " and ".join(MIXED.get(x, x) if is_open else x for x in record.kind)
-        rest = "; ".join(x for x in (numbers, TWO_ALONE if is_open else "") if x)
-        yield "how made", f"{made}{f' ({rest})' if rest else ''}"
+        rest = "; ".join(x for x in (numbers, TWO_ALONE if _is_mixed(record) else "") if x)
+        yield "how made", f"{' and '.join(kind_words(record))}{f' ({rest})' if rest else ''}"
     if isinstance(where := details.get("stacks"), Mapping):
         yield "in", f"{where.get('a')} of a and {where.get('b')} of b"
     if "identical" in details:
@@ -71,9 +69,16 @@ def derivation_facts(record: Comparison) -> Iterator[tuple[str, str]]:
         yield "came first", found
 
 
-def _may_be_mixed(record: Comparison) -> bool:
+def kind_words(record: Comparison) -> list[str]:
+    """The kinds, each with what looks the same where no relative tells the two apart."""
+    is_open = _is_mixed(record)
+    return [MIXED.get(x, x) if is_open else x for x in record.kind]
+
+
+def _is_mixed(record: Comparison) -> bool:
     """Whether a change of all values may be training or mixing: no relative was asked."""
-    return not any(x.code in AMONG for x in record.direction.evidence)
+    is_told = any(x.code in AMONG for x in record.direction.evidence)
+    return not is_told and any(x in MIXED for x in record.kind)
 
 
 def _direction(direction: Direction) -> str:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from weightkin.records import Comparison
 from weightkin.records.comparison import Summary
 from weightkin.records.kinds import equal_kinds
-from weightkin.report.sentences import parts_words
+from weightkin.report.sentences import parts_list
 
 ALL_READ = ("all", "digest")  # ways to know that every value is equal
 SHARED = "These two models share weights"
+STARTED = f"{SHARED} or a random start"  # as far as a test goes: one seed, and nothing else, too
 FOUND: Mapping[str, str] = {  # where nothing more can be said
     "aligned-only": "The units of these two models line up, but that alone does not show that they"
     " share weights.",
@@ -45,13 +46,14 @@ def found_words(record: Comparison) -> str:
         return FOUND[x.verdict]
     if equal_kinds(x.kind):
         return _equal_words(x)
+    shared = SHARED if x.basis == "equal" else STARTED
     if x.parts:
-        return f"{SHARED} in {parts_words(x.parts)}."
+        return f"{shared} in {parts_list(x.parts)}. Nothing was found elsewhere."
     if x.basis == "exact-unconfirmed":
-        return f"{SHARED}, or one of them was made to match the other."
+        return f"{shared}, or one of them was made to match the other."
     if x.basis == "calibrated":
-        return f"{SHARED}, judged by pairs that are known to be unrelated; no exact test shows it."
-    return f"{SHARED}{_made_words(record)}."
+        return f"{shared}, judged by pairs that are known to be unrelated; no exact test shows it."
+    return f"{shared}{_made_words(record)}."
 
 
 def _equal_words(x: Summary) -> str:

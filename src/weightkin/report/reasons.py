@@ -206,8 +206,8 @@ REASON_WORDS: Mapping[str, Words] = {
     "no-weights": "the sketch shows no relatives and the weights are not available",
     "too-many-alone": "weights not compared: too many models without relatives",
     "shared-part": lambda x: (
-        f"they share {', '.join(map(shown, x['parts'])) or 'one network'} and nothing else, so "
-        "neither was made from the other"
+        f"they share {', '.join(map(shown, x['parts'])) or 'one network'} and nothing else "
+        "was found, so neither is placed below the other"
     ),
     "path-and-registered": "both a path here and registered as #{number}: write #{number} or an "
     "absolute path",

@@ -78,21 +78,22 @@ def _answer(record: Search) -> list[str]:
 
 
 def plain_words(record: Search) -> str:
-    """What a search found, as one sentence without figures."""
+    """What a search found, as one sentence without figures that names the model."""
+    name = record.name
     if record.fits:
         return "An adapter alone cannot be tested; it fits the models below by names and shapes."
     if not record.relatives:
         if not record.is_tested:
-            return "No test applies to it, so nothing can be said about its relatives."
+            return f"No test applies to {name}, so nothing can be said about its relatives."
         if not record.n_compared:
-            return "No model here was near enough to be compared with it."
-        return "No shared weights were found with any model here that was compared."
+            return f"No model here was near enough to {name} to be compared with it."
+        return f"No sign of weights shared with {name} was found in any model that was compared."
     if any(x.summary.is_same for x in record.relatives):
         return "The same model is registered here."
     parents = [x.parent for x in record.parents if x.direction == "determined" and x.parent_id]
     if parents:
-        return f"It was probably made from {' and '.join(parents)}."
-    return "It shares weights with the models below; from which it was made is open."
+        return f"{name} was probably made from {' and '.join(parents)}."
+    return f"{name} is related to the models below; from which it was made is open."
 
 
 def _lineage(record: Search) -> list[str]:

@@ -89,11 +89,16 @@ def _tested(x: Summary) -> str:
 
 
 def parts_words(parts: Sequence[str]) -> str:
+    """That two models share these parts, and that no other was found to be shared."""
+    return f"{parts_list(parts)} only"
+
+
+def parts_list(parts: Sequence[str]) -> str:
     """The parts that two models share, the first of many."""
     more = (
         f" and {counted(len(parts) - MOST_PARTS, 'part')} more" if len(parts) > MOST_PARTS else ""
     )
-    return f"{', '.join(map(shown, parts[:MOST_PARTS]))}{more} only"
+    return f"{', '.join(map(shown, parts[:MOST_PARTS]))}{more}"
 
 
 def _calibrated(x: Summary) -> str:

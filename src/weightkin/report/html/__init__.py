@@ -22,8 +22,9 @@ from weightkin.records.checking import Check
 from weightkin.records.family import FamilyGraph, rests_on_values
 from weightkin.records.location import Location
 from weightkin.records.registry import Search, Trace
+from weightkin.report.advice import RULE_WORDS
 from weightkin.report.comparison import answer_facts, looked_at
-from weightkin.report.derived import DETAIL_KEYS
+from weightkin.report.derived import DETAIL_KEYS, kind_words
 from weightkin.report.glossary import TERMS, anchor_of, meaning_of
 from weightkin.report.heatmap import map_words, residual_words
 from weightkin.report.html.block_figures import accounting_bar, extent_bars, parts_map
@@ -177,6 +178,7 @@ def _template(record: Record) -> tuple[str, dict[str, Any]]:
                 "worst": next(iter(worst_first(record)), None),
                 "to_do": what_to_do(record),
                 "plain": check_words(record),
+                "rule_words": RULE_WORDS,
             }
 
 
@@ -184,6 +186,7 @@ def _of_comparison(record: Comparison) -> dict[str, Any]:
     a, b = _names(record)
     details = record.kind_details
     return {
+        "kinds": kind_words(record),
         "a": a,
         "b": b,
         "found": found_words(record),

@@ -87,6 +87,7 @@ def environment(*, is_served: bool = False) -> jinja2.Environment:
         "drawn_by": drawn_by,
         "explained": partial(_explained, is_served=is_served),
         "extent": extent_words,
+        "marked": _marked,
         "number": format,
         "percent": percent,
         "component": component_name,
@@ -224,3 +225,11 @@ def _when(text: str) -> str:
         return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M} UTC"
     except ValueError:
         return short(text, 40)
+
+
+def _marked(text: str) -> Markup:
+    """Advice, with what stands between backticks as code."""
+    pieces = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(x) if i % 2 else escape(x) for i, x in enumerate(pieces)
+    )
