@@ -14,7 +14,7 @@ from tests.policy.sarif_rules import check_sarif
 from tests.registry.conftest import write
 from tests.registry.test_commands import run
 from weightkin import Policy, Registry, check
-from weightkin.errors import UnreadableModel, UsageError
+from weightkin.errors import NoRegistry, UnreadableModel, UsageError
 from weightkin.records.checking import Check
 from weightkin.report.advice import NO_REGISTRY, RULE_WORDS, advice
 from weightkin.report.checking import check_lines
@@ -143,10 +143,12 @@ def test_a_registered_model_is_checked_by_its_name_or_number(small):
         check("nosuch", registry=small / "r.sqlite")
 
 
-def test_where_the_registry_is_missing_the_advice_is_to_name_one(small, tmp_path):
-    record = check(small / "child", deny=["#1"], registry=tmp_path / "none")
+def test_where_no_registry_is_given_the_advice_is_to_name_one(small, tmp_path):
+    record = check(small / "child", Policy(forbidden_families=("#1",)), deny=["#1"])
     assert record.outcome == "incomplete"
     assert {advice(x) for x in record.findings if x.state == "unverifiable"} == {NO_REGISTRY}
+    with pytest.raises(NoRegistry):
+        check(small / "child", deny=["#1"], registry=tmp_path / "none")
 
 
 def test_registered_models_and_families_are_named_by_number(small):
@@ -216,8 +218,8 @@ def test_a_registry_that_cannot_be_used_never_passes(small, tmp_path):
     target = small / "good"
     (tmp_path / "damaged").write_bytes(b"no registry" * 1000)
     for name in ("missing", "damaged"):
-        record = check(target, Policy(forbidden_families=("#1",)), registry=tmp_path / name)
-        assert record.outcome == "incomplete"
+        with pytest.raises(NoRegistry):
+            check(target, Policy(forbidden_families=("#1",)), registry=tmp_path / name)
     shutil.copytree(small / "r.sqlite.files", tmp_path / "r.sqlite.files")
     shutil.copy(small / "r.sqlite", tmp_path / "r.sqlite")
     with (tmp_path / "r.sqlite.files" / "aligned.vectors").open("r+b") as file:
