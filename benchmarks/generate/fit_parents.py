@@ -60,7 +60,7 @@ def fit(found: Sequence[Case]) -> tuple[list[dict[str, Any]], list[Posterior]]:
         one, said = _pass(found, features)
         passes.append(one)
         features = [
-            {**c.features, **second_look(c.around, x.edges, x.roots)}
+            {**c.features, **second_look(c.around, c.features, x.edges, x.roots)}
             for c, x in zip(found, said, strict=True)
         ]
     return passes, said

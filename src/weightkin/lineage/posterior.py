@@ -125,7 +125,7 @@ def weighed(
     """Both passes, before what was stated is compared with how often it was right."""
     first, second = fitted().passes
     found = joined(around, first.odds(around, features, n), first.power(n), merged, orders)
-    again = {**features, **second_look(around, found.edges, found.roots)}
+    again = {**features, **second_look(around, features, found.edges, found.roots)}
     last = joined(around, second.odds(around, again, n), second.power(n), merged, orders)
     held = np.full_like(last.edges, np.nan)
     held[around.parents, around.children] = again["held_since_parent"]
