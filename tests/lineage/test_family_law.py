@@ -17,7 +17,8 @@ def shortest_edges(far):
     n = len(far)
     group = list(range(n))
     edges = []
-    for u, v in sorted(((u, v) for u in range(n) for v in range(u)), key=lambda x: far[x]):
+    pairs = [(i, j) for i in range(n) for j in range(i)]
+    for u, v in sorted(pairs, key=lambda x: far[x]):
         if group[u] != group[v]:
             edges.append(np.log(far[u, v]))
             group = [group[u] if x == group[v] else x for x in group]
