@@ -33,6 +33,7 @@ from weightkin.formats import model_from_arrays
 
 BUILD = Path(__file__).parents[2] / "build" / "genealogies"
 KEPT = Path(__file__).with_name("genealogies.json.xz")
+HALVES = ("calibration", "test", "third-test")
 METHODS = ("weightkin", "mother", "spanning")
 Answer = dict[str, Any]
 Answers = dict[str, dict[str, list[Answer]]]  # of a label, of a half
@@ -157,17 +158,19 @@ def answers_of(label: str, half: str) -> list[Answer]:
     files = sorted(_folder(label, half).glob("*.json"))
     if files:
         return [json.loads(file.read_text(encoding="utf-8")) for file in files]
-    kept = json.loads(lzma.decompress(KEPT.read_bytes())) if KEPT.exists() else {}
-    found: list[Answer] = kept.get(label, {}).get(half, [])
-    return found
+    return _kept().get(label, {}).get(half, [])
+
+
+def _kept() -> Answers:
+    return json.loads(lzma.decompress(KEPT.read_bytes())) if KEPT.exists() else {}
 
 
 def keep() -> None:
     """Write the answers of all labels into the file that is committed."""
-    labels = sorted({p.parent.name for p in (BUILD / "answers").glob("*/*") if p.is_dir()})
-    halves = ("calibration", "test")
+    labels = {p.parent.name for p in (BUILD / "answers").glob("*/*") if p.is_dir()} | set(_kept())
     found: Answers = {
-        label: {half: a for half in halves if (a := answers_of(label, half))} for label in labels
+        label: {half: a for half in HALVES if (a := answers_of(label, half))}
+        for label in sorted(labels)
     }
     text = json.dumps(found, separators=(",", ":"))
     KEPT.write_bytes(lzma.compress(text.encode(), preset=9))
@@ -176,7 +179,7 @@ def keep() -> None:
 def main() -> None:
     """Run what the command line names."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.generate.genealogy_answers")
-    parser.add_argument("half", choices=("test", "calibration", "fit", "keep"))
+    parser.add_argument("half", choices=(*HALVES, "keep"))
     parser.add_argument("--label", default="now")
     parser.add_argument("--method", default="weightkin", choices=METHODS)
     given = parser.parse_args()

@@ -24,6 +24,8 @@ MOST_MATRICES = 32  # looked at, spread evenly over the roles of a family
 MOST_VECTORS = 64
 LEAST_ENTRIES = 64  # of the sample of a matrix
 REPLACED = 0.6  # squared distance over the sum of squared norms beyond which nothing is shared
+PRUNED = 0.02, 0.9  # shares of zeros between which a matrix counts as pruned
+MOSTLY = 0.75  # share of the members that have to be, for zeros to say nothing
 NEAR_ONE = 0.2  # mean squared distance to one up to which a vector is a gain
 
 
@@ -124,13 +126,10 @@ def measure_members(
     for k, one in enumerate(matrices):
         at = np.ix_(one.who, one.who)
         flat = one.values.reshape(len(one.values), -1).astype(np.float64)
-        products = flat @ flat.T
-        own = np.diag(products)
+        far, both, own = squares_apart(flat)
         unit = max(float(np.median(own)), 1e-300)
-        far = np.maximum(own[:, None] + own[None, :] - 2.0 * products, 0.0)
-        np.fill_diagonal(far, 0.0)
         squares[k][at], norms[k, one.who] = far / unit, own / unit
-        apart[k][at] = far / np.maximum(own[:, None] + own[None, :], 1e-300)
+        apart[k][at] = far / np.maximum(both, 1e-300)
         zeros[k, one.who], tails[k, one.who] = (flat == 0).mean(axis=1), _log_kurtosis(flat)
     gains, biases = _starts(vectors, n)
     return Measured(
@@ -146,6 +145,28 @@ def measure_members(
         n_rows=np.array([_n_rows(s) for s in sketches], dtype=np.int64),
         digits=np.array([_digits(s) for s in sketches]),
     )
+
+
+def squares_apart(flat: Doubles) -> tuple[Doubles, Doubles, Doubles]:
+    """Squared distance of every two rows, the sum of their squared norms, and their own.
+
+    Where most were pruned, each for itself, the entries that pruning set to zero are left out, and
+    what remains stands for all: so they are as far apart as before. Where few were, the zeros say
+    who was made from whom, and count like other values.
+    """
+    own = (flat**2).sum(axis=1)
+    share = (flat == 0).mean(axis=1)
+    is_pruned = (share > PRUNED[0]) & (share < PRUNED[1])
+    if is_pruned.mean() >= MOSTLY:
+        kept = np.where(is_pruned[:, None], flat != 0, True).astype(np.float64)
+        part = (flat**2) @ kept.T  # of each row, where the other one keeps its entries
+        whole = flat.shape[1] / np.maximum(kept @ kept.T, 1.0)
+        both, products = (part + part.T) * whole, (flat @ flat.T) * whole
+    else:
+        both, products = own[:, None] + own[None, :], flat @ flat.T
+    far = np.maximum(both - 2.0 * products, 0.0)
+    np.fill_diagonal(far, 0.0)
+    return far, both, own
 
 
 def _log_kurtosis(flat: Doubles) -> Doubles:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from weightkin.arrays import Bools, Doubles, Ints
+from weightkin.lineage.family_law import steps_apart
 from weightkin.lineage.member_measures import REPLACED, Measured, distances
 from weightkin.lineage.pair_measures import PairMeasures
 
@@ -136,6 +137,7 @@ def _of_members(measured: Measured, far: Doubles) -> dict[str, Doubles]:
         "digits": np.broadcast_to(measured.digits[None, :], (n, n)),
         "members": np.full((n, n), float(min(n, N_AROUND + 2))),
         **_growth(measured, step),
+        **steps_apart(far),
     }
 
 

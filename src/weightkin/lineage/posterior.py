@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 
@@ -81,9 +82,9 @@ class Levels:
 
 @dataclass(frozen=True)
 class Fitted:
-    """Two passes, weights of mixtures, and the least probability of a member of a 95 % set."""
+    """Experts of two passes each, weights of mixtures, the least probability of a set of 95 %."""
 
-    passes: tuple[Pass, Pass]
+    experts: tuple[tuple[Pass, Pass], ...]
     levels: tuple[Levels, ...]  # of small families first
     least: float
     merged: tuple[float, ...]  # of the features of an edge into a mixture
@@ -123,13 +124,38 @@ def weighed(
     orders: Doubles | float = 1.0,
 ) -> Posterior:
     """Both passes, before what was stated is compared with how often it was right."""
-    first, second = fitted().passes
+    every = [_by(passes, around, features, n, merged, orders) for passes in fitted().experts]
+    weights, roots = _pooled([x.weights for x in every])
+    edges, first = parent_marginals(weights, roots)
+    held = np.mean([x.held for x in every], axis=0)
+    return Posterior(edges, first, (weights, roots), held)
+
+
+def _by(
+    passes: tuple[Pass, Pass],
+    around: Around,
+    features: Mapping[str, Doubles],
+    n: int,
+    merged: Sequence[Mixed],
+    orders: Doubles | float,
+) -> Posterior:
+    """What one expert says, after both of its passes."""
+    first, second = passes
     found = joined(around, first.odds(around, features, n), first.power(n), merged, orders)
-    again = {**features, **second_look(around, found.edges, found.roots)}
+    again = {**features, **second_look(around, features, found.edges, found.roots)}
     last = joined(around, second.odds(around, again, n), second.power(n), merged, orders)
     held = np.full_like(last.edges, np.nan)
     held[around.parents, around.children] = again["held_since_parent"]
     return replace(last, held=held)
+
+
+def _pooled(weights: Sequence[tuple[Doubles, Doubles]]) -> tuple[Doubles, Doubles]:
+    """Geometric means of the weights of edges and roots, so that those of a child sum to one."""
+    logs = np.mean([np.log(np.vstack(x) + NEVER) for x in weights], axis=0)
+    some = np.any([np.vstack(x) > 0 for x in weights], axis=0)
+    pooled = np.where(some, np.exp(logs), 0.0)
+    pooled /= pooled.sum(axis=0)
+    return pooled[:-1], pooled[-1]
 
 
 def levelled(found: Posterior, levels: Sequence[Levels]) -> Posterior:
@@ -177,9 +203,12 @@ def joined(
 def fitted() -> Fitted:
     """What was fitted, as it is kept beside this module."""
     kept = json.loads(lzma.decompress(files("weightkin.lineage").joinpath(FITTED).read_bytes()))
-    first, second = (
-        Pass(boosted(x["pairs"]), boosted(x["roots"]), tuple(Powers(*p) for p in x["powers"]))
-        for x in kept["passes"]
+    experts = tuple(
+        (_pass(first), _pass(second)) for first, second in (x["passes"] for x in kept["experts"])
     )
     levels = tuple(Levels(most, tuple(p), tuple(q)) for most, p, q in kept["levels"])
-    return Fitted((first, second), levels, kept["least"], tuple(kept["merged"]))
+    return Fitted(experts, levels, kept["least"], tuple(kept["merged"]))
+
+
+def _pass(x: Mapping[str, Any]) -> Pass:
+    return Pass(boosted(x["pairs"]), boosted(x["roots"]), tuple(Powers(*p) for p in x["powers"]))

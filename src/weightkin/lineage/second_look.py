@@ -6,15 +6,20 @@ child must hold is that since its parent's own parent. So the first probabilitie
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from weightkin.arrays import Doubles
+from weightkin.lineage.family_law import law_features
 from weightkin.lineage.pair_features import Around
 
 STAYS = 0.999  # of each step on the way down, so that loops of undecided edges end
 
 
-def second_look(around: Around, edges: Doubles, roots: Doubles) -> dict[str, Doubles]:
+def second_look(
+    around: Around, features: Mapping[str, Doubles], edges: Doubles, roots: Doubles
+) -> dict[str, Doubles]:
     """Features from probabilities of all edges ``(n, n)`` and roots ``(n,)``: ``(m,)`` each."""
     u, v = around.parents, around.children
     below = descent(edges)
@@ -42,6 +47,7 @@ def second_look(around: Around, edges: Doubles, roots: Doubles) -> dict[str, Dou
         "children_v": n_children[v],
         "placed_u": likely[u],
     }
+    found |= law_features(u, v, features, edges)
     return found | _by_relatives(around, edges, roots, below)
 
 
