@@ -105,6 +105,12 @@ def test_there_is_a_page_for_each_kind_of_reader():
     assert {"index.md", "gallery.md"} <= set(ELSEWHERE)
 
 
+def test_pages_that_use_derived_models_say_how_to_build_them():
+    shown = [p for p in PAGES if any("zoo/derived/" in x for x, _ in commands(p))]
+    assert {"for-developers.md", "gallery.md", "quickstart.md"} <= {p.name for p in shown}
+    assert [p.name for p in shown if "python zoo/derive.py" not in p.read_text()] == []
+
+
 def test_every_picture_is_shown_and_says_what_it_shows():
     pages = [page.read_text() for page in PAGES]
     shown = {x for text in pages for x in re.findall(r"!\[[^\]]{10,}\]\(([^)]+)\)", text)}

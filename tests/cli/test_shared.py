@@ -45,6 +45,12 @@ def home(tmp_path_factory):
     return folder
 
 
+def test_the_list_of_commands_has_whole_sentences():
+    listed = command("--help").stdout.split("Commands:")[1].split("Exit codes")[0]
+    assert "completion " in listed
+    assert "..." not in listed
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_knows_h_and_shares_its_options(name):
     short, long = (command(*name.split(), option) for option in ("-h", "--help"))

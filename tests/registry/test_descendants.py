@@ -69,7 +69,7 @@ def test_a_search_says_what_each_relative_is(registry):
     assert said == {"child": ("parent", 1), "root": ("ancestor", 2), "sibling": ("unknown", 0)}
     text = "\n".join(search_lines(found))
     assert "  #1  root     ancestor, 2 steps up  " in text
-    assert "  direction open  " in text
+    assert "  undetermined  " in text
     assert "#1 root" in (full := "\n".join(search_lines(found, is_full=True)))
     assert "ancestor, 2 steps up; dependent (" in full
     assert found.parents[0].parent_probability == 0.95
@@ -82,11 +82,11 @@ def test_the_command_prints_descendants_and_what_may_be_one(registry, tmp_path):
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == (
-        "root: 2 descendants among 5 models; 1 more may descend from it (direction open)"
+        "root: 2 descendants among 5 models; 1 more may descend from it (parent undetermined)"
     )
     (grandchild,) = [line.split() for line in lines if " grandchild " in line]
     assert grandchild[2:4] == ["child", "fine-tuned"]
-    (open_at,) = [i for i, line in enumerate(lines) if "direction open (each may" in line]
+    (open_at,) = [i for i, line in enumerate(lines) if "parent undetermined (each may" in line]
     assert any(" sibling " in line for line in lines[open_at:])
     done = run("descendants", "root", "--registry", "r.sqlite", "-v", cwd=tmp_path)
     assert "root -> child (fine-tuned) -> grandchild (fine-tuned)" in done.stdout
@@ -112,5 +112,5 @@ def test_a_relative_of_open_direction_is_never_called_an_ancestor(registry, fami
     found = check(tmp_path / "new", registry=registry, deny=["stranger"])
     (hit,) = [x for x in found.findings if x.rule == "forbidden-ancestor"]
     assert hit.code == "forbidden-perhaps"
-    assert "direction open" in hit.sentence
+    assert "direction undetermined" in hit.sentence
     assert not any("ancestor" in x.sentence for x in found.findings)

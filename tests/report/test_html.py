@@ -269,6 +269,14 @@ def test_a_page_names_the_random_start_and_what_the_difference_may_be():
     assert "neither was made" not in str(body(part))
 
 
+def test_a_table_of_relatives_has_each_verdict_once():
+    text = body(records.search())
+    assert "1 related model, nearest first" in text
+    row, *_ = [x for x in text.split("<tr>") if 'data-label="Relation"' in x]
+    assert '<td data-label="Evidence">p &lt;= 1e-100</td>' in row
+    assert row.count("dependent") == 2  # the class of the badge, and its word
+
+
 def test_records_with_nothing_in_them_are_pages_too():
     empty = records.comparison(tests=(), axes=(), skipped=(), parts=(), layers=(), kind=(),
                                kind_details={}, verdict="not-testable", basis="none",

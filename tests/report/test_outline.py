@@ -11,6 +11,7 @@ from weightkin.report.html.graph_model import DrawnEdge, DrawnNode, drawing, fam
 from weightkin.report.html.one_family import by_family, top_of
 from weightkin.report.html.outline import MOST_LEVELS, MOST_LINES, MOST_SIBLINGS, outline
 from weightkin.report.kind_groups import GLYPHS, GROUPS, glyph_path, group_of
+from weightkin.web.familypage import DrawnFamily
 
 
 def test_a_family_too_large_for_a_sheet_is_an_outline_there():
@@ -34,6 +35,12 @@ def test_an_outline_has_every_model_once_below_its_parent_and_names_further_ones
     assert lines["mix"].words == "merged, 0.99; also from base-b: merged, 0.99"
     depth = {name: len(x.prefix) for name, x in lines.items()}
     assert depth["base-a"] < depth["ft"] < depth["mix"] == depth["ft-int4"]
+
+
+def test_a_family_counts_copies_and_no_ancestor_that_is_not_here():
+    small, *_ = by_family(family_drawing(families.small()))
+    family = DrawnFamily(number=1, name="", drawing=small, numbers=frozenset())
+    assert family.n_models == len(small.nodes) == 7  # one more for a copy, one less
 
 
 def test_a_chain_without_end_is_cut_and_goes_no_further_in():

@@ -12,6 +12,7 @@ from weightkin.records import Direction, Part, clue, left_out
 from weightkin.records.accounting import Equal
 from weightkin.records.comparison import Summary
 from weightkin.records.family import FamilyEdge
+from weightkin.records.notes import note
 from weightkin.report.accounting import share_words
 from weightkin.report.checking import check_lines
 from weightkin.report.comparison import comparison_lines
@@ -154,6 +155,22 @@ def test_the_table_of_relatives_fits_the_terminal_and_details_are_asked_for():
     assert "  10 more (-v lists them)" in lines
     assert sum("p <= 1e-100" in x for x in lines) == 20
     assert sum(found.sentence in x for x in search_lines(many, is_full=True)) == 30
+
+
+def test_relatives_with_the_same_contents_are_named():
+    found = search().relatives[0]
+    same = note("same-contents", name="a-copy", id=2)
+    other = replace(found, model=replace(found.model, notes=(same,)))
+    lines = search_lines(replace(search(), relatives=(other, found)))
+    assert [x for x in lines if "a-copy (#2)" in x] == [f"  #1 child: {same.sentence}"]
+
+
+def test_the_worst_finding_is_not_said_twice_in_a_row():
+    hit, open_ = check().models[0].findings
+    first = replace(check(), models=(replace(check().models[0], findings=(hit, open_)),))
+    last = replace(first, models=(replace(first.models[0], findings=(open_, hit)),))
+    for record, n in ((first, 0), (last, 1)):
+        assert sum(x.startswith("  worst") for x in check_lines(record)) == n
 
 
 def test_a_check_gives_each_advice_once_and_says_what_is_broken():

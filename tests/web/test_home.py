@@ -182,6 +182,33 @@ def test_the_page_of_a_model_shows_its_place_before_any_search(client):
     assert client.get("/models/99").status_code == 404
 
 
+def test_a_parent_that_is_undetermined_is_called_so_and_counted_apart(filled, tmp_path):
+    found = copy_of(filled, tmp_path)
+    ids = {m.name: m.id for m in Registry(found).list()}
+    nodes = [FamilyNode(id=x, name=x, registered=(ids[x],)) for x in ("llama-a", "llama-b")]
+    nodes.append(FamilyNode(id="llama-a-ft1", name="llama-a-ft1", duplicates=("llama-a-ft2",),
+                            registered=(ids["llama-a-ft1"], ids["llama-a-ft2"])))  # fmt: skip
+    edges = [FamilyEdge(parent="llama-a", child="llama-a-ft1", kind="fine-tuned",
+                        direction_probability=0.97, parent_probability=0.6),
+             FamilyEdge(parent="llama-a", child="llama-b", kind="fine-tuned",
+                        direction="determined", parent_probability=0.9)]  # fmt: skip
+    with opened(found, to_write=True) as connection:
+        kept_graph.keep(connection, known_of(graph(nodes, edges)))
+    with open_desk(found, work=slow.for_ever) as service:
+        client = TestClient(make_app(service), base_url=HERE)
+        child = client.get(f"/models/{ids['llama-a-ft1']}").text
+        assert '<span class="how">fine-tuned, parent undetermined</span>' in child
+        assert client.get("/").text.count("fine-tuned, parent undetermined") == 2  # and its copy
+        made = client.get(f"/models/{ids['llama-a']}").text.split("Models made from it</dt>")[1]
+        assert made.startswith('<dd><a href="#made">1</a> <span class="how">1 more, parent undet')
+
+
+def test_the_api_page_shows_commands_as_code(client):
+    text = client.get("/about").text
+    assert "<code>weightkin sketch</code>" in text
+    assert "`" not in text
+
+
 def test_a_graph_that_is_being_drawn_is_watched_and_one_that_lacks_models_is_said(path, tmp_path):
     with open_desk(copy_of(path, tmp_path), work=slow.for_ever) as service:
         client = TestClient(make_app(service), base_url=HERE)

@@ -46,7 +46,7 @@ def completion(
     *,
     answer: Answer,
 ) -> None:
-    """Print a script that makes a shell complete commands and options.
+    """Print a script for completion in a shell.
 
     bash and zsh: eval "$(weightkin completion bash)" in ~/.bashrc; fish: weightkin completion fish
     > ~/.config/fish/completions/weightkin.fish

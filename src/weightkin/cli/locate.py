@@ -21,7 +21,7 @@ def locate(
     reports: Reports,
     answer: Answer,
 ) -> None:
-    """Find which blocks, units, dimensions and tensors of A are in B."""
+    """Find which blocks, units and tensors of A are in B."""
     from weightkin.api.locate import locate as run
     from weightkin.report.heatmap import SHADES, location_lines
 

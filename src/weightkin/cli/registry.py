@@ -135,7 +135,7 @@ def descendants(
     seed: Seed = 0,
     answer: Answer,
 ) -> None:
-    """List the registered models that were made from a model, at any depth."""
+    """List all registered models that were made from a model."""
     from weightkin.report.descendants import descendants_lines
 
     home = _home(registry)

@@ -49,9 +49,9 @@ def check_lines(record: Check, *, is_full: bool = False) -> list[str]:
 
 
 def _worst(record: Check) -> list[str]:
-    """The worst finding, where it is not the only one to be read below."""
+    """The worst finding, where it is not the first to be read below."""
     found = worst_first(record)
-    if len(found) < 2:
+    if not found or found[0][1] in record.models[0].findings[:1]:
         return []
     model, x = found[0]
     return [fact("worst", f"{printable(model.name)}: {printable(x.sentence)}")]

@@ -121,7 +121,7 @@ FINDING_WORDS: Mapping[str, Words] = {
         f"(probability of all steps {probability_words(x['probability'])})"
     ),
     "forbidden-perhaps": lambda x: (
-        f"forbidden {x['other']}: related, by way of {shown(x['relative'])}; direction open"
+        f"forbidden {x['other']}: related, by way of {shown(x['relative'])}; direction undetermined"
     ),
     "in-forbidden-family": lambda x: (
         f"of the forbidden family of {shown(x['family'])}, {x['evidence']}"

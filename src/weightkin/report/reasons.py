@@ -227,7 +227,7 @@ REASON_WORDS: Mapping[str, Words] = {
     "removed": "it was removed",
     "registry-unread": "its registry cannot be read",
     "stacks-left-out": "the models have more stacks of blocks than are compared with each other",
-    "none-named": "they are looked for only in models that the policy names",
+    "none-named": "they are searched for only in models that the policy or --deny names",
     "hub-part-read": "only a part was read from the hub",
     "without-commons": "compared without the tensors that everybody may share",
     "rows-known": "it reads sketches, whose rows anybody may know; the secret of the policy draws "

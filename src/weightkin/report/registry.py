@@ -17,6 +17,7 @@ from weightkin.report.width import WIDE
 from weightkin.text import counted
 
 MAX_LINES = 20
+MOST_NOTES = 3  # of one model: others with the same contents
 RELATIONS: Mapping[Relation, str] = {
     "": "",
     "identical": "identical",
@@ -27,7 +28,7 @@ RELATIONS: Mapping[Relation, str] = {
     "ancestor": "ancestor",
     "descendant": "descendant",
     "relative": "shares an ancestor with it",
-    "unknown": "direction open",
+    "unknown": "undetermined",
 }
 DIRECTIONS = {"ancestor": "up", "descendant": "down"}
 NEAREST = "compared only with its nearest relatives, so no parent is determined; for all models:"
@@ -65,6 +66,11 @@ def search_lines(
         lines += [f"  {_relative(x)}" for x in record.relatives]
     else:
         lines += _table(record.relatives[:most], width)
+        lines += [
+            f"  #{x.model.id} {printable(x.model.name)}: {printable(note.sentence)}"
+            for x in record.relatives[:most]
+            for note in x.model.notes[:MOST_NOTES]
+        ]
     if len(record.relatives) > most:
         lines.append(f"  {len(record.relatives) - most} more (-v lists them)")
     lines += [f"  not testable with {_relative(x)}" for x in record.untested[:most]]

@@ -224,7 +224,7 @@ def _n_others(record: Search) -> int:
 def _(record: Descendants) -> str:
     n, n_open = len(record.descendants), len(record.may_descend)
     line = f"{record.name}: {counted(n, 'descendant')} among {counted(record.n_scanned, 'model')}"
-    return f"{line}; {n_open} more may descend from it (direction open)" if n_open else line
+    return f"{line}; {n_open} more may descend from it (parent undetermined)" if n_open else line
 
 
 @one_line.register

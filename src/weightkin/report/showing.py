@@ -22,7 +22,7 @@ from weightkin.text import counted
 STATES = {
     "payload": "weights",
     "container": "container",
-    "not_weights": "no weights",
+    "not_weights": "not weights",
     "unread": "unread",
 }
 MOST_NAMED = 5  # declared parents that are named

@@ -39,6 +39,11 @@ class DrawnFamily:
     drawing: Drawing
     numbers: frozenset[int]  # of edges, in the whole graph
 
+    @property
+    def n_models(self) -> int:
+        """Registered models in it, those with the contents of another one too."""
+        return sum(1 + len(x.also) for x in self.drawing.nodes if x.is_observed)
+
 
 @dataclass(frozen=True, slots=True)
 class DrawnGraph:

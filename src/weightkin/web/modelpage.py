@@ -47,6 +47,16 @@ class Place:
         """Models made from it, alone or with others."""
         return len(self.children) + len(self.merges)
 
+    @property
+    def n_determined(self) -> int:
+        """Of these, the ones that have it as a determined parent."""
+        return sum(x.direction == "determined" for x in (*self.children, *self.merges))
+
+    @property
+    def n_undetermined(self) -> int:
+        """Of these, the ones of which it is only the most probable parent."""
+        return self.n_children - self.n_determined
+
 
 def place(service: JobService, glance: Glance, row: Row, trace: Trace | None) -> Place:
     """Where a model stands.

@@ -34,6 +34,7 @@ from weightkin.report.lists import count_words
 from weightkin.report.nodes import kind_words, related_words
 from weightkin.report.parent_words import parent_words, rival_words
 from weightkin.report.registry import looked_words, numbered, relation_words
+from weightkin.report.sentences import brief_words
 from weightkin.report.terminal import (
     AXIS_WORDS,
     PART_WORDS,
@@ -83,6 +84,8 @@ def environment(*, is_served: bool = False) -> jinja2.Environment:
         "command": lambda text: escape(cut(text, LONGEST_COMMAND)),
         "short": short,
         "unbroken": _unbroken,
+        "brief": brief_words,
+        "code": _code,
         "accounting": accounting_facts,
         "drawn_by": drawn_by,
         "explained": partial(_explained, is_served=is_served),
@@ -194,6 +197,15 @@ def _dtypes(dtypes: Mapping[str, int]) -> str:
     if len(dtypes) < 2:
         return "".join(dtypes)
     return ", ".join(f"{name} ({percent(n / max(1, total))})" for name, n in dtypes.items())
+
+
+def _code(text: str) -> Markup:
+    """A text with what stands between backticks as code."""
+    parts = str(text).split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(x) if i % 2 and i + 1 < len(parts) else x
+        for i, x in enumerate(parts)
+    )
 
 
 def _hash(name: str) -> str:
