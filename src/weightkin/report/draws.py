@@ -7,11 +7,11 @@ from weightkin.records.accounting import Challenge, Extent
 from weightkin.records.form import pvalue_words
 from weightkin.text import percent
 
-LOG10_DRAWS = 12.04  # of 2^40 tries, of which somebody may show the best
+DRAWS = 40  # binary logarithm of the tries of which somebody may show the best
 BY = {
     "seed": "a seed, which anybody may know: rerun without --seed before this is shown to others",
-    "own": "fresh bytes of whoever ran this; others cannot know how often that was tried, and"
-    f" should multiply p by 10^{LOG10_DRAWS:.2f}",
+    "own": "fresh bytes of whoever ran this; others cannot know how often that was tried:"
+    f" allowing for 2^{DRAWS} tries, p is {2.0**DRAWS:.1e} times as large for them",
     "joint": "bytes of both parties",
     "beacon": "bytes of a public source of randomness",
 }
