@@ -97,7 +97,7 @@ def test_the_family_is_drawn_filtered_and_explained(visit):
         expect(page.locator(".toolbar .count")).to_contain_text("1 of")
         page.locator(".toolbar .kind").select_option("")
         expect(page.locator("#edges tbody tr")).not_to_have_count(1)
-        page.locator(".toolbar .sure").select_option("0.95")
+        page.locator(".toolbar .sure").select_option("0.8")
         spot = page.evaluate(
             f"(() => {{ const f = {drawn}, v = f.view, item = f.items().find(i =>"
             " f.data.nodes[i.at].name === 'llama-a-int4');"

@@ -36,13 +36,6 @@ _AT_REVISION = re.compile(r"([^/@:]+/[^/@:]+)(?:@[^:]*)?(?::.*)?")
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|.*\\")
 
 
-def architecture(config: Mapping[str, Any], family: str) -> str:
-    """The class that a config names, or the family that the blocks are like."""
-    named = config.get("architectures")
-    first = named[0] if isinstance(named, list | tuple) and named else None
-    return first if isinstance(first, str) else family
-
-
 @dataclass(frozen=True, slots=True)
 class Declared:
     """Parents in the order they are named, each once, and the licence ("" where none is).

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from weightkin.anatomy import read_anatomy
 from weightkin.errors import WeightkinError
 from weightkin.formats import Model, digest
-from weightkin.formats.declared import architecture, declared
+from weightkin.formats.declared import declared
+from weightkin.formats.named_class import architecture
 from weightkin.records import ModelRef
 from weightkin.sketch.source import open_model
 from weightkin.sketch.stand_in import n_parameters

@@ -14,11 +14,11 @@ import numpy as np
 
 from weightkin.arrays import Ints
 from weightkin.errors import UnreadableModel
-from weightkin.formats.declared import architecture
 from weightkin.formats.dtypes import NUMPY
 from weightkin.formats.headers import checked_name, checked_shape
 from weightkin.formats.json_text import parse, parse_object
 from weightkin.formats.model import SKETCH_KEY
+from weightkin.formats.named_class import architecture
 from weightkin.sketch.scheme import MAX_STARTS, MAX_VECTOR, Scheme
 from weightkin.sketch.types import matrix_shape
 from weightkin.text import quoted, shown, unreadable

@@ -180,6 +180,6 @@ def trace_z(tables: Floats) -> npt.NDArray[np.float64]:
     mean = rows.mean(axis=-1)
     squares = np.einsum("...ij,...ij->...", x, x)
     squares -= n * ((rows**2).sum(axis=-1) + (columns**2).sum(axis=-1) - n * mean**2)
-    spread = np.sqrt(np.maximum(squares, 0.0) / (n - 1))
+    spread = np.sqrt(np.maximum(squares, 0.0) / max(n - 1, 1))
     trace = np.trace(x, axis1=-2, axis2=-1) - n * mean
     return np.where(spread > 1e-9, trace / np.maximum(spread, 1e-9), 0.0)

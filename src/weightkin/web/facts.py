@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from weightkin.errors import UnreadableModel
-from weightkin.formats.declared import architecture
+from weightkin.formats.named_class import architecture
 from weightkin.records import ModelRef
 from weightkin.records.registry import Registered
 from weightkin.registry import browsing
