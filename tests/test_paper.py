@@ -58,7 +58,7 @@ def test_relations_are_named_by_the_truth():
     assert paper.relation("llama-a", "llama-a-long") == "parent and child"
     assert paper.relation("llama-c", "llama-c-twin") == "same initialisation"
     assert paper.relation("llama-a-new-mlps", "llama-a-ft1") == "every MLP new, the rest kept"
-    assert paper.relation("llama-b", "llama-distilled") == "strangers, same data"
+    assert paper.relation("llama-b", "llama-distilled") == "unrelated, same data"
 
 
 @pytest.fixture(scope="module")
