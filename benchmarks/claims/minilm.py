@@ -1,4 +1,4 @@
-"""Real pretrained weights: MiniLM against its copies, and and an unrelated model of its shape."""
+"""Real pretrained weights: MiniLM against its copies, and an unrelated model of its shape."""
 
 from __future__ import annotations
 

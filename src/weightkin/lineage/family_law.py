@@ -32,13 +32,12 @@ def steps_apart(far: Doubles) -> dict[str, Doubles]:
     dict of str to (n, n) array
         ``step_typical`` over the median edge, ``step_spread`` of all edges (one number for all).
     """
-    n = len(far)
-    logs = np.log(np.where(np.isinf(far), 1.0, far))
-    edges = _shortest(np.where(np.eye(n) > 0, np.inf, logs))
+    logs = np.log(far)
+    edges = _shortest(logs)
     spread = np.percentile(edges, 75) - np.percentile(edges, 25)
     typical = logs - np.median(edges)
     np.fill_diagonal(typical, np.nan)
-    return {"step_typical": typical, "step_spread": np.full((n, n), spread)}
+    return {"step_typical": typical, "step_spread": np.full_like(far, spread)}
 
 
 def _shortest(logs: Doubles) -> Doubles:

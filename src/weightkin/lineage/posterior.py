@@ -125,10 +125,9 @@ def weighed(
 ) -> Posterior:
     """Both passes, before what was stated is compared with how often it was right."""
     every = [_by(passes, around, features, n, merged, orders) for passes in fitted().experts]
-    weights, roots = _pooled([x.weights for x in every])
-    edges, first = parent_marginals(weights, roots)
-    held = np.mean([x.held for x in every], axis=0)
-    return Posterior(edges, first, (weights, roots), held)
+    found = _summed(*_pooled([weights for weights, _ in every]))
+    found.held[around.parents, around.children] = np.mean([held for _, held in every], axis=0)
+    return found
 
 
 def _by(
@@ -138,22 +137,20 @@ def _by(
     n: int,
     merged: Sequence[Mixed],
     orders: Doubles | float,
-) -> Posterior:
-    """What one expert says, after both of its passes."""
+) -> tuple[tuple[Doubles, Doubles], Doubles]:
+    """Weights that one expert gives after both of its passes, and shares held of all pairs."""
     first, second = passes
     found = joined(around, first.odds(around, features, n), first.power(n), merged, orders)
     again = {**features, **second_look(around, features, found.edges, found.roots)}
-    last = joined(around, second.odds(around, again, n), second.power(n), merged, orders)
-    held = np.full_like(last.edges, np.nan)
-    held[around.parents, around.children] = again["held_since_parent"]
-    return replace(last, held=held)
+    odds = second.odds(around, again, n)
+    return _weights(around, odds, second.power(n), merged, orders), again["held_since_parent"]
 
 
 def _pooled(weights: Sequence[tuple[Doubles, Doubles]]) -> tuple[Doubles, Doubles]:
     """Geometric means of the weights of edges and roots, so that those of a child sum to one."""
-    logs = np.mean([np.log(np.vstack(x) + NEVER) for x in weights], axis=0)
-    some = np.any([np.vstack(x) > 0 for x in weights], axis=0)
-    pooled = np.where(some, np.exp(logs), 0.0)
+    every = np.array([np.vstack(x) for x in weights])
+    pooled = np.exp(np.log(every + NEVER).mean(axis=0))
+    pooled[~(every > 0).any(axis=0)] = 0.0
     pooled /= pooled.sum(axis=0)
     return pooled[:-1], pooled[-1]
 
@@ -183,6 +180,17 @@ def joined(
     orders: Doubles | float = 1.0,
 ) -> Posterior:
     """Marginals over all forests of what pairs and members say by themselves."""
+    return _summed(*_weights(around, odds, powers, merged, orders))
+
+
+def _weights(
+    around: Around,
+    odds: tuple[Doubles, Doubles],
+    powers: Powers,
+    merged: Sequence[Mixed],
+    orders: Doubles | float,
+) -> tuple[Doubles, Doubles]:
+    """Weights of edges and roots, of which those of a child sum to one before mixtures."""
     n = len(odds[1])
     weights = np.zeros((n, n))
     weights[around.parents, around.children] = np.exp(powers.pairs * odds[0])
@@ -195,6 +203,11 @@ def joined(
         roots[one.child] *= 1.0 - one.share
         weights[one.parents[0], one.child] += one.share
         weights[one.child, list(one.parents)] *= 1.0 - one.share
+    return weights, roots
+
+
+def _summed(weights: Doubles, roots: Doubles) -> Posterior:
+    """Marginals over all forests; nothing is known of what is held."""
     edges, first = parent_marginals(weights, roots)
     return Posterior(edges, first, (weights, roots), np.full_like(edges, np.nan))
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Path, Query
+from fastapi import APIRouter, HTTPException, Path
 from starlette.responses import RedirectResponse, Response
 
 from weightkin.report.graph_formats import graphml
 from weightkin.web.api import job_or_404, seen
+from weightkin.web.asking import Number, PageNumber, Text, unanswered
 from weightkin.web.familypage import Families, part_of, with_name, with_number
 from weightkin.web.job_service import JobService
 from weightkin.web.templates import Templates
-
-PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
-Text = Annotated[str, Query(max_length=1000)]
-Number = Annotated[int, Path(ge=1, le=1 << 53)]
 
 
 def family_routes(service: JobService, templates: Templates) -> APIRouter:
@@ -52,7 +49,6 @@ def family_routes(service: JobService, templates: Templates) -> APIRouter:
         drawn = families.latest()
         named = drawn and with_name(drawn, find)
         one = drawn and (named or with_number(drawn, family))
-        job = service.latest("family")
         return templates.page(
             "family.html",
             drawn=drawn,
@@ -61,7 +57,7 @@ def family_routes(service: JobService, templates: Templates) -> APIRouter:
             is_missed=bool(find.strip()) and named is None,
             view=drawn and one and families.view(drawn, one),
             table=drawn and one and families.table(drawn, one, kind, sure, page),
-            job=None if job is None or job.state == "done" else seen(service, job),
+            job=unanswered(service, "family"),
             asked=drawn and seen(service, drawn.job),
         )
 

@@ -11,13 +11,12 @@ from weightkin.records.descendants import Descendants
 from weightkin.records.registry import Trace
 from weightkin.web import homepage, modelpage
 from weightkin.web.api import model_or_404, seen
+from weightkin.web.asking import Number, unanswered
 from weightkin.web.facts import facts_of
 from weightkin.web.guard import MOST_UPLOAD
 from weightkin.web.homepage import Asked
 from weightkin.web.job_service import JobService
-from weightkin.web.jobs import JobKind
 from weightkin.web.overviews import Overviews
-from weightkin.web.pages import Number
 from weightkin.web.templates import Templates
 
 
@@ -49,7 +48,7 @@ def router(service: JobService, templates: Templates) -> APIRouter:
         return templates.page(
             "home.html",
             home=homepage.home(service, overviews.latest(), asked),
-            job=_unanswered(service, "family"),
+            job=unanswered(service, "family"),
             most=MOST_UPLOAD,
         )
 
@@ -69,7 +68,7 @@ def router(service: JobService, templates: Templates) -> APIRouter:
             most_listed=modelpage.MOST_LISTED,
             n_family=glance.sizes[row.standing.first],
             trace=trace,
-            job=_unanswered(service, "trace", model=number),
+            job=unanswered(service, "trace", model=number),
             asked=seen(service, answer[0]) if answer else None,
             remembered=service.remembered(known) if answer is None else (),
         )
@@ -87,7 +86,7 @@ def router(service: JobService, templates: Templates) -> APIRouter:
             "descendants.html",
             model=known,
             found=Descendants.from_json(answer[1]) if answer else None,
-            job=_unanswered(service, "descendants", model=number),
+            job=unanswered(service, "descendants", model=number),
             asked=seen(service, answer[0]) if answer else None,
         )
 
@@ -97,9 +96,3 @@ def router(service: JobService, templates: Templates) -> APIRouter:
         return RedirectResponse(f"/models/{number}/descendants", status_code=303)
 
     return pages
-
-
-def _unanswered(service: JobService, kind: JobKind, **asked: int) -> object:
-    """The newest job of a question, unless it has been answered."""
-    job = service.latest(kind, **asked)
-    return None if job is None or job.state == "done" else seen(service, job)

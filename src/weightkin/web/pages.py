@@ -7,23 +7,20 @@ import re
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Form, HTTPException, Path, Query, Request, UploadFile
+from fastapi import APIRouter, Form, HTTPException, Request, UploadFile
 from starlette.responses import RedirectResponse, Response
 
 from weightkin.records import Comparison
 from weightkin.records.registry import Registered, Search
 from weightkin.report import html
 from weightkin.web.api import job_or_404, seen
+from weightkin.web.asking import Number, Text
 from weightkin.web.facts import card_of
 from weightkin.web.family_routes import family_routes
 from weightkin.web.guard import COOKIE, MOST_UPLOAD, RequestGuard, cookie_of
 from weightkin.web.job_service import JobService
-from weightkin.web.jobs import Job
 from weightkin.web.templates import Templates
 
-Number = Annotated[int, Path(ge=1, le=1 << 53)]
-PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
-Text = Annotated[str, Query(max_length=1000)]
 Given = Annotated[str, Form(max_length=1000)]
 NUMBERED = re.compile(r"(#[0-9]{1,17})(\s.*)?", re.DOTALL)  # what suggestions put into a field
 
@@ -160,11 +157,6 @@ def router(service: JobService, templates: Templates, guard: RequestGuard) -> AP
 
 def _to(where: str) -> RedirectResponse:
     return RedirectResponse(where, status_code=303)
-
-
-def _latest(service: JobService, job: Job | None) -> object:
-    """The newest job of a question, unless it has been answered."""
-    return None if job is None or job.state == "done" else seen(service, job)
 
 
 def _meant(service: JobService, text: str) -> tuple[Registered, ...]:
