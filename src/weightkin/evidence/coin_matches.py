@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.arrays import Floats, Ints
 from weightkin.evidence.arranged import ASKED, Level, Seen, level_of
 from weightkin.evidence.coins import coin_sets, joined, narrowed_views, unit_features, weights_of
+from weightkin.evidence.kept import Kept
 from weightkin.evidence.labels import Copies
 from weightkin.evidence.pairs import Views
 from weightkin.evidence.plan import Run
@@ -25,7 +26,7 @@ from weightkin.stats.matching import unit_rows
 from weightkin.stats.signs import mutual_matches
 
 T = TypeVar("T")
-MOST_KEPT = 1 << 26  # bytes of what is read of b
+MOST_KEPT_OF_A, MOST_KEPT_OF_B = 1 << 28, 1 << 26  # bytes; few units of a, all of b
 COIN_ROLES: Mapping[AxisKind, str] = {"units": "mlp.up", "vo": "attn.v", "qk": "attn.q"}
 
 
@@ -79,7 +80,7 @@ class SignPair:
     seed: int
     through: tuple[TokenRows | None, TokenRows | None]
     copies: tuple[Copies, Copies]
-    _kept: dict[int, dict[tuple[Hashable, ...], Any]] = field(default_factory=dict)  # by side
+    kept: tuple[Kept, ...] = ()  # of a and of b, where what is read is asked for again
 
     def features(self, side: int, axis: Axis, run: Run) -> Views:
         """Rows of some units as they are seen."""
@@ -111,27 +112,13 @@ class SignPair:
         return self._once(side, (axis, "unused"), lambda s: silent_of_all(s.model, axis))
 
     def keeping(self) -> SignPair:
-        """The same pair, which keeps what it reads of a, and of b as long as that is little."""
-        return replace(self, copies=(Copies(), Copies()), _kept={0: {}, 1: {}})
+        """The same pair, which keeps what it reads."""
+        kept = (Kept(MOST_KEPT_OF_A), Kept(MOST_KEPT_OF_B))
+        return replace(self, copies=(Copies(), Copies()), kept=kept)
 
     def _once(self, side: int, key: tuple[Hashable, ...], read: Callable[[Side], T]) -> T:
         model = (self.a, self.b)[side]
-        if not self._kept:
-            return read(model)
-        kept = self._kept[side]
-        if key not in kept:
-            if side and sum(map(_n_bytes, kept.values())) > MOST_KEPT:
-                kept.clear()
-            kept[key] = read(model)
-        found: T = kept[key]
-        return found
-
-
-def _n_bytes(found: object) -> int:
-    """Of arrays, alone or by role."""
-    if isinstance(found, dict):
-        return sum(map(_n_bytes, found.values()))
-    return found.nbytes if isinstance(found, np.ndarray) else 0
+        return self.kept[side].once(key, lambda: read(model)) if self.kept else read(model)
 
 
 def match_signs(both: SignPair, axis_a: Axis, axis_b: Axis, run: Run) -> SignMatch | None:
