@@ -122,6 +122,13 @@ def test_weights_and_tokens_of_an_axis_are_looked_at_once(tmp_path: Path) -> Non
     assert n_seen < n_calls(both, "evidence/views.py", "token_views")
 
 
+def test_formulas_are_looked_for_once_in_the_same_rows(tmp_path: Path) -> None:
+    a, b, c = (small_model(tmp_path / f"{i}.safetensors", 10 + i) for i in range(3))
+    first = n_calls(partial(compare, a, b, seed=0), "stats/formulas.py", "read_rows")
+    other = n_calls(partial(compare, a, c, seed=0), "stats/formulas.py", "read_rows")
+    assert other == first / 2  # of c alone
+
+
 def test_tables_are_not_looked_for_where_there_is_one_network(tmp_path: Path) -> None:
     a, b = (small_model(tmp_path / f"{i}.safetensors", i) for i in range(2))
     assert n_calls(partial(compare, a, b, seed=0), "sketch/tables.py", "is_table") == 0

@@ -1,4 +1,4 @@
-"""Arrays that are asked for again while two models are compared, as long as they are few."""
+"""Arrays that are asked for again while models are compared, as long as they are few."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from weightkin.stats.formulas import Readings
+
+_NOTHING = object()
 T = TypeVar("T")
 
 
@@ -24,22 +27,26 @@ class Kept:
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """What is kept under a key, or what is made now."""
-        if key not in self._made:
-            made = make()
-            size = _n_bytes(made)
+        found: Any = self._made.get(key, _NOTHING)
+        if found is _NOTHING:
+            found = make()
+            size = _n_bytes(found)
             if self.n_bytes + size > self.most:
                 self._made.clear()
                 self.n_bytes = 0
-            if size > self.most:
-                return made
-            self._made[key] = made
-            self.n_bytes += size
-        found: T = self._made[key]
-        return found
+            if size <= self.most:
+                self._made[key] = found
+                self.n_bytes += size
+        made: T = found
+        return made
 
 
 def _n_bytes(made: object) -> int:
-    """Of arrays, alone or by role."""
+    """Of arrays, alone, by role, or in readings."""
     if isinstance(made, dict):
         return sum(map(_n_bytes, made.values()))
+    if isinstance(made, list | tuple):
+        return sum(map(_n_bytes, made))
+    if isinstance(made, Readings):
+        return _n_bytes((made.hits, made.rates, made.smooth, made.peaks))
     return made.nbytes if isinstance(made, np.ndarray) else 0
