@@ -16,9 +16,10 @@ from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.evidence.blind import run_signs
 from weightkin.evidence.ladder import LADDER, total_log10
+from weightkin.evidence.pair_tester import PairTester
 from weightkin.evidence.pairs import pair_evidence
 from weightkin.evidence.plan import Plan
-from weightkin.evidence.stage import PairTester, Stage, run_stage
+from weightkin.evidence.stage import Stage, run_stage
 from weightkin.evidence.units import run_units
 from weightkin.evidence.views import frames
 from weightkin.formats import model_from_arrays

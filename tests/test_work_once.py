@@ -1,5 +1,6 @@
 """What is known of a model is worked out once, and small tensors are read together."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,12 @@ from safetensors.numpy import save_file
 
 from tests.calls import n_calls
 from weightkin.api.compare import compare
+from weightkin.evidence.kept import Kept
 from weightkin.formats import digest, open_model
 from weightkin.formats.packed_floats import FP4, PAIRS
 from weightkin.formats.read_together import read_each
 from weightkin.policy.checking import check
+from weightkin.registry import Registry
 
 
 @pytest.fixture
@@ -73,6 +76,79 @@ def test_names_are_read_no_more_often_for_many_models_of_one_layout(
     assert n_calls(lambda: check(many, deny=[blocks]), *names) <= one + 5 * 2
     n = n_calls(lambda: check(many, deny=[blocks]), "policy/same_rows.py", "_by_width")
     assert n <= 4 + 1
+
+
+def small_model(path: Path, seed: int) -> Path:
+    """A model of two gated blocks over 64 tokens."""
+    rng = np.random.default_rng(seed)
+    shapes = {"embed_tokens": (64, 16)}
+    for i in range(2):
+        shapes |= {f"layers.{i}.mlp.{name}_proj": (32, 16) for name in ("gate", "up")}
+        shapes[f"layers.{i}.mlp.down_proj"] = 16, 32
+    values = {f"model.{n}.weight": rng.standard_normal(x).astype("f4") for n, x in shapes.items()}
+    save_file(values, path)
+    return path
+
+
+def test_a_model_checked_against_many_is_sketched_once(tmp_path: Path) -> None:
+    first, *others = (small_model(tmp_path / f"{i}.safetensors", i) for i in range(4))
+    found = n_calls(lambda: check(first, deny=others), "sketch/take.py", "_taken")
+    assert 0 < found <= 4
+
+
+def test_a_sketch_of_a_registry_is_parsed_once(tmp_path: Path) -> None:
+    first, other = (small_model(tmp_path / f"{i}.safetensors", i) for i in range(2))
+    registry = Registry(tmp_path / "registry.sqlite")
+    registry.add([other])
+    again = partial(registry.trace, first, also=[1], fresh=True)
+    assert n_calls(again, "sketch/file.py", "read_sketch") == 1
+    assert n_calls(again, "sketch/file.py", "read_sketch") == 0
+    (file,) = (x for x in tmp_path.rglob("sketches/*") if x.is_file())
+    data = file.read_bytes()
+    file.write_bytes(data)
+    assert n_calls(again, "sketch/file.py", "read_sketch") == 1  # it may hold anything
+    file.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert again().search.incomplete
+
+
+def test_weights_and_tokens_of_an_axis_are_looked_at_once(tmp_path: Path) -> None:
+    a, b = (small_model(tmp_path / f"{i}.safetensors", i) for i in range(2))
+    record = compare(a, b, seed=0)
+    assert "views" in record.parameters  # units were seen through tokens, too
+    n_axes = 2 * 3  # two blocks and the residual width of each
+    both = partial(compare, a, b, seed=0)
+    assert n_calls(both, "evidence/pair_tester.py", "_weights") == n_axes
+    n_seen = n_calls(both, "evidence/views.py", "_token_views")
+    assert n_seen < n_calls(both, "evidence/views.py", "token_views")
+
+
+def test_formulas_are_looked_for_once_in_the_same_rows(tmp_path: Path) -> None:
+    a, b, c = (small_model(tmp_path / f"{i}.safetensors", 10 + i) for i in range(3))
+    first = n_calls(partial(compare, a, b, seed=0), "stats/formulas.py", "read_rows")
+    other = n_calls(partial(compare, a, c, seed=0), "stats/formulas.py", "read_rows")
+    assert other == first / 2  # of c alone
+
+
+def test_tables_are_not_looked_for_where_there_is_one_network(tmp_path: Path) -> None:
+    a, b = (small_model(tmp_path / f"{i}.safetensors", i) for i in range(2))
+    assert n_calls(partial(compare, a, b, seed=0), "sketch/tables.py", "is_table") == 0
+
+
+def test_what_takes_too_much_is_not_kept() -> None:
+    kept, made = Kept(most=100), []
+
+    def once(key: int, n_bytes: int) -> None:
+        kept.once(key, lambda: made.append(key) or {"view": np.zeros(n_bytes, np.uint8)})
+
+    for key in (1, 2, 1, 2):
+        once(key, 40)
+    assert made == [1, 2]
+    once(3, 40)  # all is dropped
+    once(1, 40)
+    assert made == [1, 2, 3, 1]
+    once(4, 200)
+    once(4, 200)
+    assert made == [1, 2, 3, 1, 4, 4]
 
 
 def test_both_values_of_each_byte() -> None:

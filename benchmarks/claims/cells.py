@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmarks.claims.validity import Rejections, count, pooled
 from benchmarks.lib.graph_nulls import NETS, PAIRS, fits, null_pair
+from weightkin.evidence.pair_tester import PairTester
 from weightkin.evidence.plan import Plan
-from weightkin.evidence.stage import PairTester
 from weightkin.evidence.units import run_units
 
 LOG10 = math.log(10.0)

@@ -11,11 +11,12 @@ from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.evidence.blind import run_signs
+from weightkin.evidence.pair_tester import PairTester
 from weightkin.evidence.pairs import pair_evidence
 from weightkin.evidence.plan import Run
 from weightkin.evidence.sample import make_plan
 from weightkin.evidence.silent import silent_of_all, silent_units
-from weightkin.evidence.stage import PairTester, run_stage
+from weightkin.evidence.stage import run_stage
 from weightkin.evidence.units import run_units
 from weightkin.formats import model_from_arrays
 from weightkin.stats.coincidences import Z_GRID, mix_log_evalue

@@ -4,9 +4,9 @@ import pytest
 from benchmarks.lib import claim
 from benchmarks.lib.graph_nulls import NETS, fits, null_pair
 
+from weightkin.evidence.pair_tester import PairTester
 from weightkin.evidence.plan import Plan
 from weightkin.evidence.sample import view_places
-from weightkin.evidence.stage import PairTester
 from weightkin.evidence.units import run_units
 
 cells = claim("cells")

@@ -11,7 +11,7 @@ from tests import models
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Anatomy, Axis
-from weightkin.evidence import stage as evidence_stage
+from weightkin.evidence import pair_tester
 from weightkin.evidence.effects import have_views
 from weightkin.evidence.ladder import LADDER, LOG10, StagesRun
 from weightkin.evidence.pairs import PairEvidence, ViewTest
@@ -175,7 +175,7 @@ def shown(a, b, log10_p, *, ratio=3.0, name="mlp"):
     test = ViewTest("unit-coincidences", "", 64, 1.0, log10_p, effect)
     none = np.zeros(0)
     evidence = PairEvidence((grid, grid), (test,), none, none, none)
-    return evidence_stage.Tested(axis(block=a, name=name), axis(block=b, name=name), evidence)
+    return pair_tester.Tested(axis(block=a, name=name), axis(block=b, name=name), evidence)
 
 
 def blocks(tests, block_map=None, *, n_b=4, name="units"):

@@ -15,8 +15,8 @@ from weightkin.api.verify import verify
 from weightkin.evidence.controls import Control, rank
 from weightkin.evidence.equal_rows import n_equal
 from weightkin.evidence.formulas import Formulas, formula_behind
+from weightkin.evidence.pair_tester import PairTester
 from weightkin.evidence.sample import make_plan
-from weightkin.evidence.stage import PairTester
 from weightkin.formats import model_from_arrays
 
 LAYER = "model.layers.{}.mlp.{}_proj.weight"

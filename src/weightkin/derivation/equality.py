@@ -20,7 +20,6 @@ from weightkin.arrays import Floats, Ints
 from weightkin.derivation.lattice import FORMATS, cast_to
 from weightkin.derivation.vectors import Flags, Keys, View, are_among, shared_keys, tells, views_of
 from weightkin.sketch.overlap import common, held_by_both
-from weightkin.sketch.tables import is_table
 from weightkin.sketch.types import Sketch, SketchedTensor
 
 SMALL_REST = 1e-3  # share of parameters beside the weights: tables that are computed, shapes
@@ -158,14 +157,14 @@ def equality(a: Sketch, b: Sketch) -> Equality:
             n = math.prod(tensor.shape)
             if name in same or not n:
                 is_told = name in same and tells(same[name], tensor.lattice)
-                made = is_told and is_table(tensor)
+                made = is_told and tensor.is_table
                 is_told = is_told and not made
                 side[name] = TensorMatch(
                     n_parameters=n, is_same=True, is_told=is_told, is_table=made
                 )
             else:
                 found = _found(n, views[i][name], pool)
-                if found.is_told and is_table(tensor):
+                if found.is_told and tensor.is_table:
                     found = replace(found, is_told=False, told=0.0, is_table=True)
                 side[name] = replace(found, is_other=name in other.tensors)
         sides.append(side)

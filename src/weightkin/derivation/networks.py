@@ -137,11 +137,13 @@ def _of_one(sketch: Sketch, held: Collection[str]) -> SharedPart | None:
 
     None unless there are both, and nothing between.
     """
+    networks = networks_of(sketch.tensors)
+    if not held or len(set(networks.values())) < 2:
+        return None  # before tables are told apart, which takes longest
     sizes: dict[str, float] = defaultdict(float)
     shared: dict[str, float] = defaultdict(float)
     n_matrices: dict[str, int] = defaultdict(int)
     total = 0.0
-    networks = networks_of(sketch.tensors)
     for name, tensor in sketch.tensors.items():
         n = math.prod(tensor.shape)
         total += n

@@ -45,7 +45,6 @@ from weightkin.formats.dry_run import read_ahead
 from weightkin.records import Comparison, Direction, ModelRef, Part, Skipped, left_out
 from weightkin.records.accounting import Extent
 from weightkin.records.evidence import Verdict
-from weightkin.sketch.tables import is_table
 
 
 def compare_pair(pair: Pair) -> Comparison:
@@ -147,7 +146,7 @@ def _law(pair: Pair, concluded: Conclusion, shared: Shared) -> float | None:
     if pair.is_quick or pair.missed or how.frugal or not is_wanted:
         return None
     made_a, made_b = (
-        [x.stored_name for x in sketch.tensors.values() if is_table(x)]
+        [x.stored_name for x in sketch.tensors.values() if x.is_table]
         for sketch in shared.common.sketches
     )
     found = spectral_log_evalue(pair.a, pair.b, (made_a, made_b))

@@ -50,29 +50,29 @@ def views_of(tensor: SketchedTensor) -> Iterator[View]:
         is_exact = np.array_equal(wide, x.astype(np.float64), equal_nan=True)
     if not x.size or not is_exact:
         return
+    bits = _bits_of_entry(tensor.values, tensor.lattice)
     is_whole = x.size == math.prod(tensor.shape)
     shape = tensor.shape if is_whole else x.shape
     if len(tensor.shape) < 2 or min(shape[0], x.size // shape[0]) == 1:
         flat = x.reshape(-1)
         n = len(flat) // N_PER_PIECE * N_PER_PIECE
         if n:
-            yield _view(tensor, "pieces", flat[:n].reshape(-1, N_PER_PIECE))
+            yield _view(tensor, bits, "pieces", flat[:n].reshape(-1, N_PER_PIECE))
         if n < len(flat):
-            yield _view(tensor, "pieces", flat[None, :])
+            yield _view(tensor, bits, "pieces", flat[None, :])
         return
-    yield _view(tensor, "matrix", x.reshape(shape[0], -1))
+    yield _view(tensor, bits, "matrix", x.reshape(shape[0], -1))
     if not is_whole:
         return
     whole = x.reshape(shape)
     if len(shape) > 2:
-        yield _view(tensor, "rows", whole.reshape(-1, shape[-1]))
+        yield _view(tensor, bits, "rows", whole.reshape(-1, shape[-1]))
     turned = np.ascontiguousarray(np.swapaxes(whole, -1, -2))
-    yield _view(tensor, "columns", turned.reshape(-1, shape[-2]))
+    yield _view(tensor, bits, "columns", turned.reshape(-1, shape[-2]))
 
 
-def _view(tensor: SketchedTensor, kind: str, vectors: Floats) -> View:
-    """Mark the vectors that hold too much to be equal by chance."""
-    bits = _bits_of_entry(tensor.values, tensor.lattice)
+def _view(tensor: SketchedTensor, bits: float, kind: str, vectors: Floats) -> View:
+    """Mark the vectors that hold too much to be equal by chance, with so many bits an entry."""
     n_told = np.minimum(np.count_nonzero(vectors, axis=1), _n_changes(vectors))
     is_constant = (vectors == vectors[:, :1]).all(axis=1)
     is_finite = np.isfinite(vectors).all(axis=1)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.arrays import Floats, Ints
 from weightkin.evidence.arranged import ASKED, Level, Seen, level_of
 from weightkin.evidence.coins import coin_sets, joined, narrowed_views, unit_features, weights_of
+from weightkin.evidence.kept import Kept
 from weightkin.evidence.labels import Copies
 from weightkin.evidence.pairs import Views
 from weightkin.evidence.plan import Run
@@ -25,6 +26,7 @@ from weightkin.stats.matching import unit_rows
 from weightkin.stats.signs import mutual_matches
 
 T = TypeVar("T")
+MOST_KEPT_OF_A, MOST_KEPT_OF_B = 1 << 28, 1 << 26  # bytes; few units of a, all of b
 COIN_ROLES: Mapping[AxisKind, str] = {"units": "mlp.up", "vo": "attn.v", "qk": "attn.q"}
 
 
@@ -78,7 +80,7 @@ class SignPair:
     seed: int
     through: tuple[TokenRows | None, TokenRows | None]
     copies: tuple[Copies, Copies]
-    _kept: dict[int, dict[tuple[Hashable, ...], Any]] = field(default_factory=dict)
+    kept: tuple[Kept, ...] = ()  # of a and of b, where what is read is asked for again
 
     def features(self, side: int, axis: Axis, run: Run) -> Views:
         """Rows of some units as they are seen."""
@@ -93,25 +95,30 @@ class SignPair:
         """Rows that clones are told by, whatever units are seen through."""
         return self._once(side, (axis, run, "weights"), lambda s: joined(weights_of(s, axis, run)))
 
+    def directions(self, side: int, axis: Axis, run: Run, role: str, seen: Views) -> Floats:
+        """Rows of one role of what `features` gave, of length one."""
+        return self._once(side, (axis, run, "directions", role), lambda _: unit_rows(seen[role]))
+
+    def narrow(self, side: int, axis: Axis, run: Run, seen: Views) -> Views:
+        """What `features` gave, in few features."""
+        return self._once(side, (axis, run, "narrow"), lambda _: narrowed_views(seen))
+
+    def look(self, side: int, axis: Axis, views: Views) -> None:
+        """Add what is read of an axis to its copies."""
+        self._once(side, (axis, "looked at"), lambda _: self.copies[side].look(axis, views))
+
     def unused(self, side: int, axis: Axis) -> Ints:
         """Units that write nothing."""
         return self._once(side, (axis, "unused"), lambda s: silent_of_all(s.model, axis))
 
     def keeping(self) -> SignPair:
-        """The same pair, which keeps what it reads of a, and of b until another axis is read."""
-        return replace(self, copies=(Copies(), Copies()), _kept={0: {}, 1: {}})
+        """The same pair, which keeps what it reads."""
+        kept = (Kept(MOST_KEPT_OF_A), Kept(MOST_KEPT_OF_B))
+        return replace(self, copies=(Copies(), Copies()), kept=kept)
 
     def _once(self, side: int, key: tuple[Hashable, ...], read: Callable[[Side], T]) -> T:
         model = (self.a, self.b)[side]
-        if not self._kept:
-            return read(model)
-        kept = self._kept[side]
-        if side and any(other[0] != key[0] for other in kept):
-            kept.clear()
-        if key not in kept:
-            kept[key] = read(model)
-        found: T = kept[key]
-        return found
+        return self.kept[side].once(key, lambda: read(model)) if self.kept else read(model)
 
 
 def match_signs(both: SignPair, axis_a: Axis, axis_b: Axis, run: Run) -> SignMatch | None:
@@ -151,8 +158,8 @@ def match_signs(both: SignPair, axis_a: Axis, axis_b: Axis, run: Run) -> SignMat
     alone = [(t[units_a].argmax(axis=1) == units_b) for t in blind]
     of_a, of_b = seen.of_a, seen.of_b
     is_asked = both.through[0] is None and axis_a.kind in ASKED
-    both.copies[0].look(axis_a, of_a)
-    both.copies[1].look(axis_b, {r: x[:UNITS_OF_A] for r, x in of_b.items()})
+    both.look(0, axis_a, of_a)
+    both.look(1, axis_b, {r: x[:UNITS_OF_A] for r, x in of_b.items()})
     return SignMatch(
         a=axis_a,
         b=axis_b,
@@ -200,11 +207,16 @@ def _cosines(both: SignPair, axis_a: Axis, axis_b: Axis, run: Run) -> _Cosines |
     chunks: list[Views] = []
     rows_b: Views = {}
     for start in range(0, axis_b.n_units, step):
-        chunk = both.features(1, axis_b, Run(start, step))
+        run_b = Run(start, step)
+        chunk = both.features(1, axis_b, run_b)
         shared = [r for r in rows_a if r in chunk and rows_a[r].shape[1] == chunk[r].shape[1]]
         if coin not in shared:
             return None
-        parts = {r: unit_rows(rows_a[r]) @ unit_rows(chunk[r]).T for r in shared}
+        parts = {
+            r: both.directions(0, axis_a, run, r, rows_a)
+            @ both.directions(1, axis_b, run_b, r, chunk).T
+            for r in shared
+        }
         unsigned = {r: x if r == "mlp.gate" else np.abs(x) for r, x in parts.items()}
         for r, x in unsigned.items():
             blind[r].append(x)
@@ -212,12 +224,12 @@ def _cosines(both: SignPair, axis_a: Axis, axis_b: Axis, run: Run) -> _Cosines |
         cosines.append(parts[coin])
         rows_b = rows_b or chunk
         if not is_seen_through:
-            chunks.append(narrowed_views(chunk))
+            chunks.append(both.narrow(1, axis_b, run_b, chunk))
     if is_seen_through:  # clones are told by their weights, whatever they are seen through
-        of_a = both.weights(0, axis_a, run) or narrowed_views(rows_a)
+        of_a = both.weights(0, axis_a, run) or both.narrow(0, axis_a, run, rows_a)
         of_b = both.weights(1, axis_b, Run(0, axis_b.n_units)) or narrowed_views(rows_b)
     else:
-        of_a, of_b = narrowed_views(rows_a), joined(chunks)
+        of_a, of_b = both.narrow(0, axis_a, run, rows_a), joined(chunks)
     tables = {
         role: (np.concatenate(pieces, axis=1), rows_a[role].shape[1])
         for role, pieces in blind.items()

@@ -17,11 +17,12 @@ from weightkin.anatomy.types import Axis
 from weightkin.evidence.blind import SignPlan, run_signs
 from weightkin.evidence.coin_matches import SignMatch
 from weightkin.evidence.guard import drop_structured_views
+from weightkin.evidence.pair_tester import Tested
 from weightkin.evidence.pairs import Views, median_ratio, pair_evidence, pooled_effect
 from weightkin.evidence.plan import Plan, Run
 from weightkin.evidence.sample import n_embedding_rows, n_sampled, read_views
 from weightkin.evidence.signpairs import UNITS_OF_A, most_read
-from weightkin.evidence.stage import Stage, Tested
+from weightkin.evidence.stage import Stage
 from weightkin.evidence.units import STRAIGHT_FAILS
 from weightkin.evidence.views import TokenRows, token_views
 from weightkin.evidence.windows import window_of

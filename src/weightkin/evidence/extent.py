@@ -19,9 +19,10 @@ from weightkin.anatomy.types import Axis
 from weightkin.arrays import Doubles, Floats
 from weightkin.evidence.block_pairs import block_name
 from weightkin.evidence.confirm import Draw, other_run
+from weightkin.evidence.pair_tester import Tested
 from weightkin.evidence.plan import Plan, Run
 from weightkin.evidence.sample import n_sampled, read_views, view_places
-from weightkin.evidence.stage import Stage, Tested
+from weightkin.evidence.stage import Stage
 from weightkin.records.accounting import Extent
 from weightkin.stats.coincidences import count_coincidences
 from weightkin.stats.matching import match_rows

@@ -11,12 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 import numpy as np
 
 from weightkin.anatomy.positions import is_view
 from weightkin.anatomy.types import Axis, AxisKind, Place
 from weightkin.arrays import Floats
+from weightkin.evidence.kept import Kept
 from weightkin.evidence.pairs import Views
 from weightkin.formats.model import Model
 from weightkin.records import Skipped, left_out
@@ -27,6 +29,8 @@ from weightkin.stats.formulas import Readings, read_rows
 SAMPLED_ROWS, SAMPLED_FEATURES = 32, 128  # of a view that is compared with others of its role
 MIN_COSINE_NEAR = 0.5  # of most rows, from which a view says again what another one said
 LOG10_LEVEL = -2.0  # paid for rules, offsets, readings and views
+Best = tuple[float, str]  # log10 p, and the reading behind it
+_KNOWN = Kept(most=1 << 26)  # bytes of readings, by the rows that were read
 Pool = tuple[AxisKind, str, tuple[int, ...], int]  # kind, role, features and taps, run of labels
 
 
@@ -51,8 +55,8 @@ class Formulas:
             if name in self.seen:
                 continue
             self.seen.add(name)
-            for run, readings in _looks(axis, view, kernels.get(role, ())):
-                if reason := _reason(role, readings, 2 * n_views):
+            for run, readings, best in _known_looks(axis, view, kernels.get(role, ())):
+                if reason := _reason(role, best, 2 * n_views):
                     self.tied.setdefault((axis.kind, axis.labels), reason)
                     if axis.kind == "vo":  # heads are runs of these dimensions
                         self.of_heads.setdefault((axis.stack, axis.block), reason)
@@ -68,7 +72,7 @@ class Formulas:
         """What all views of a role show only together; or nothing."""
         if kind not in self.known or self.known[kind][0] != len(self.seen):
             pools = [(role, x) for (name, role, *_), x in self.pooled.items() if name == kind]
-            found = [_reason(role, x, 2 * len(pools)) for role, x in pools if x.n_views > 1]
+            found = [_reason(role, x.best(), 2 * len(pools)) for role, x in pools if x.n_views > 1]
             self.known[kind] = len(self.seen), next(filter(None, found), None)
         return self.known[kind][1]
 
@@ -127,6 +131,15 @@ def _is_near(sample: Floats, others: list[Floats]) -> bool:
     )
 
 
+def _known_looks(
+    axis: Axis, view: Floats, taps: tuple[int, ...]
+) -> list[tuple[int, Readings, Best]]:
+    """`_looks` with the best of each; one model is compared with many on the same rows."""
+    rows = np.ascontiguousarray(view)
+    key = sha256(rows.data).digest(), rows.shape, rows.dtype.str, axis.kind, axis.head_size, taps
+    return _KNOWN.once(key, lambda: [(run, x, x.best()) for run, x in _looks(axis, view, taps)])
+
+
 def _looks(axis: Axis, view: Floats, taps: tuple[int, ...]) -> Iterator[tuple[int, Readings]]:
     """Readings of one view in its runs of labels; where these are cells, across them as well.
 
@@ -159,8 +172,8 @@ def _distinct_heads(view: Floats, size: int) -> Floats:
     return view if len(kept) == len(heads) else np.concatenate([heads[i] for i in kept])
 
 
-def _reason(role: str, readings: Readings, n_looks: int) -> Pattern | None:
-    log10_p, name = readings.best()
+def _reason(role: str, best: Best, n_looks: int) -> Pattern | None:
+    log10_p, name = best
     if log10_p + math.log10(max(1, n_looks)) > LOG10_LEVEL:
         return None
     return {"pattern": "formula", "role": role, "rule": name}

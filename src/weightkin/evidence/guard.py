@@ -42,11 +42,12 @@ class Guard:
 
     def look(self, axis: Axis, views: Views) -> None:
         """Add the views of one block."""
-        for role, view in views.items():
-            for piece in _pieces(axis, view):
-                trend = measure_trend(piece)
-                if trend:
-                    self.trends[role].append(trend)
+        self.add(trends_of(axis, views))
+
+    def add(self, found: Sequence[tuple[str, Trend]]) -> None:
+        """Add what `trends_of` found of one block."""
+        for role, trend in found:
+            self.trends[role].append(trend)
 
     def look_at_positions(self, model: Model, axis: Axis) -> None:
         """Look at the values of the position tables of a residual axis: names do not tell."""
@@ -88,6 +89,12 @@ class Guard:
             first = next(({"pattern": x, "role": role} for x, role in found if x), None)
             self._judged[what] = size, first
         return self._judged[what][1]
+
+
+def trends_of(axis: Axis, views: Views) -> list[tuple[str, Trend]]:
+    """Index statistics of the views of one block, each with its role."""
+    every = ((role, piece) for role, view in views.items() for piece in _pieces(axis, view))
+    return [(role, trend) for role, piece in every if (trend := measure_trend(piece))]
 
 
 def tie(a: Guard, axis_a: Axis, b: Guard, axis_b: Axis) -> Skipped | None:

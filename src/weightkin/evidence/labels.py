@@ -35,10 +35,12 @@ class Copies:
 
     def look(self, axis: Axis, views: Views) -> None:
         """Add the views of one axis, as they are stored."""
-        kept = len(next(iter(views.values()), ())) if axis.kind in ("vo", "qk") else N_UNITS
-        if kept:
-            names = _names(axis, views)
-            self.rows[key_of(axis)] = axis, {names[r]: narrowed(x[:kept]) for r, x in views.items()}
+        self.add(axis, few_rows(axis, views))
+
+    def add(self, axis: Axis, rows: Views | None) -> None:
+        """Add what `few_rows` gave of one axis."""
+        if rows is not None:
+            self.rows[key_of(axis)] = axis, rows
 
     def groups(self, *, is_sign_blind: bool = False) -> dict[AxisKey, int]:
         """Relabelling group of every axis seen: declared by the anatomy, or found by content."""
@@ -54,6 +56,15 @@ class Copies:
         labels = {axis.labels: i for i, axis in reversed(list(enumerate(axes)))}
         edges += [(i, labels[axis.labels]) for i, axis in enumerate(axes)]
         return dict(zip(self.rows, groups_of(len(axes), edges), strict=True))
+
+
+def few_rows(axis: Axis, views: Views) -> Views | None:
+    """The first units of an axis in few features; None where it has none."""
+    kept = len(next(iter(views.values()), ())) if axis.kind in ("vo", "qk") else N_UNITS
+    if not kept:
+        return None
+    names = _names(axis, views)
+    return {names[role]: narrowed(x[:kept]) for role, x in views.items()}
 
 
 def copied_heads(

@@ -23,6 +23,7 @@ from weightkin.evidence.confirm import Draw, is_shown, second_run
 from weightkin.evidence.formulas import Formulas, formula_behind
 from weightkin.evidence.guard import Guard
 from weightkin.evidence.key_signs import KeyGuard, key_axes
+from weightkin.evidence.pair_tester import Looked, PairTester
 from weightkin.evidence.sign_evidence import MapPlan
 from weightkin.evidence.signpairs import (
     FRUGAL_BYTES,
@@ -33,7 +34,7 @@ from weightkin.evidence.signpairs import (
     sign_pairs,
     too_dear,
 )
-from weightkin.evidence.stage import PairTester, Stage, run_stage
+from weightkin.evidence.stage import Stage, run_stage
 from weightkin.evidence.token_draws import N_TOKENS
 from weightkin.evidence.turn_stage import run_turns
 from weightkin.evidence.units import run_units, run_units_quick
@@ -69,6 +70,7 @@ LADDER = {
 OF_KEYS = ("turns", "key signs")  # no invariant stands beside them (methods, section 14)
 FRUGAL_TOKENS = 128  # each costs four requests where models lie on a hub
 LOG10 = math.log(10.0)
+Frames = tuple[TokenRows, TokenRows]  # of a, of b
 Blind = Literal["as-needed", "always", "never"]  # when the blind stages run
 
 
@@ -93,19 +95,17 @@ class _Ladder:
     alpha: float
     formulas: tuple[Formulas, Formulas] = field(default_factory=lambda: (Formulas(), Formulas()))
     guards: dict[str, tuple[Guard, Guard]] = field(default_factory=dict)  # by kind of axis
+    looked: Looked = field(default_factory=dict)
 
-    def tester(
-        self, frames: tuple[TokenRows, TokenRows] | None = None, name: str = ""
-    ) -> PairTester:
-        """A tester whose guards know what other testers found of formulas."""
-        d = self.draw
-        in_a, in_b = (Guard(formulas=formulas) for formulas in self.formulas)
-        return PairTester(d.a, d.b, d.plan, d.seed, frames, name, guard_a=in_a, guard_b=in_b)
+    def tester(self, frames: Frames | None = None, name: str = "") -> PairTester:
+        """A tester that knows what other testers found in the weights."""
+        d, (a, b) = self.draw, (Guard(formulas=formulas) for formulas in self.formulas)
+        return PairTester(d.a, d.b, d.plan, d.seed, frames, name, a, b, looked=self.looked)
 
     def confirmed(
         self,
         stage: Stage | None,
-        frames: tuple[TokenRows, TokenRows] | None = None,
+        frames: Frames | None = None,
         matches: Sequence[SignMatch] = (),
     ) -> Stage | None:
         """A stage with what units outside the sample say, where it passes on the sample."""
@@ -146,9 +146,7 @@ class _Ladder:
         """Block maps of a stage of signs, where its straight pairing does not pass."""
         return MapPlan(self.enough(name), lambda pairs: self.untied(pairs)[0])
 
-    def on_keys(
-        self, pair: tuple[TokenRows, TokenRows] | None, *, frugal: bool
-    ) -> list[Stage | None]:
+    def on_keys(self, pair: Frames | None, *, frugal: bool) -> list[Stage | None]:
         """Stages that look at queries and keys: quarter turns where positions turn them, or signs.
 
         A model has one or the other.

@@ -11,10 +11,11 @@ import numpy as np
 from weightkin.anatomy.side import Side, tested_as, tested_places
 from weightkin.anatomy.types import Anatomy, Axis, AxisKind
 from weightkin.evidence.ladder import LADDER, StagesRun
+from weightkin.evidence.pair_tester import Tested
 from weightkin.evidence.pairs import LOG10, ViewTest
 from weightkin.evidence.stacks import OTHER_STACKS as OTHER
 from weightkin.evidence.stacks import OtherStacks
-from weightkin.evidence.stage import Stage, Tested
+from weightkin.evidence.stage import Stage
 from weightkin.evidence.windows import window_of
 from weightkin.formats import Model
 from weightkin.sketch.stand_in import smaller_of

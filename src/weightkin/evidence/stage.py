@@ -2,47 +2,23 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from weightkin.anatomy.positions import is_view
-from weightkin.anatomy.side import Side, tested_as
-from weightkin.anatomy.types import Axis, AxisKind
+from weightkin.anatomy.types import AxisKind
 from weightkin.evidence.arranged import margin_on
 from weightkin.evidence.block_pairs import BlockMap, block_name, pair_axes
-from weightkin.evidence.clones import without_rows
 from weightkin.evidence.effects import have_views
-from weightkin.evidence.guard import Guard, drop_structured_views, untied, whom_to_trust
-from weightkin.evidence.labels import Copies, Scanned, combine, copied_heads, key_of, labels_of
-from weightkin.evidence.pairs import (
-    PairEvidence,
-    Views,
-    median_ratio,
-    pair_evidence,
-    pooled_effect,
-)
-from weightkin.evidence.plan import Plan
-from weightkin.evidence.sample import n_embedding_rows, read_views, run_of
-from weightkin.evidence.silent import silent_units
-from weightkin.evidence.spread import read_spread
-from weightkin.evidence.views import TokenRows, token_views
-from weightkin.records import Effect, Skipped, Test, left_out
+from weightkin.evidence.guard import whom_to_trust
+from weightkin.evidence.labels import Scanned, combine, labels_of
+from weightkin.evidence.pair_tester import PairTester, Tested
+from weightkin.evidence.pairs import median_ratio, pooled_effect
+from weightkin.evidence.sample import n_embedding_rows
+from weightkin.records import Effect, Skipped, Test
 from weightkin.records.evidence import Confirmed, Trusts
-from weightkin.stats.matching import centred
 
 DROPPED = -2  # no block of b
-
-
-@dataclass(frozen=True, slots=True)
-class Tested:
-    """A pair of axes and what it showed."""
-
-    a: Axis
-    b: Axis
-    evidence: PairEvidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,80 +44,6 @@ class Stage:
     def n_blocks(self) -> int:
         """Blocks of a that were tested."""
         return len({test.block_a for test in self.tests})
-
-
-@dataclass
-class PairTester:
-    """Reads and tests pairs of axes, and remembers what the guard needs. One per stage.
-
-    With ``frames`` every unit is read through the tokens the models share, under another ``name``.
-    """
-
-    a: Side
-    b: Side
-    plan: Plan
-    seed: int
-    frames: tuple[TokenRows, TokenRows] | None = None
-    name: str = ""
-    guard_a: Guard = field(default_factory=Guard)
-    guard_b: Guard = field(default_factory=Guard)
-    copies_a: Copies = field(default_factory=Copies)
-    copies_b: Copies = field(default_factory=Copies)
-    skipped: dict[Skipped, Skipped] = field(default_factory=dict)
-
-    def read(self, axis: Axis, *, is_a: bool, n_vocabulary: int = 0) -> Views:
-        """Views of one axis; what is left out is noted."""
-        side, guard = (self.a, self.guard_a) if is_a else (self.b, self.guard_b)
-        copies = self.copies_a if is_a else self.copies_b
-        run = run_of(axis, self.plan)
-        views, problems = read_views(side.model, axis, self.plan, n_vocabulary, run)
-        guard.look(axis, views | read_spread(side.model, axis, self.plan))
-        guard.formulas.look(side.model, axis, views, n_views=4 * len(side.axes(tested_as(axis))))
-        copies.look(axis, views)
-        self.note(problems, "a" if is_a else "b")
-        unused = silent_units(side.model, axis, views, run)
-        if self.frames is not None:
-            frame = self.frames[0 if is_a else 1]
-            views = token_views(side.model, axis, frame, run.start + run.n, run.start)
-            guard.look(axis, views)
-        views = without_rows(views, unused)
-        if axis.kind == "heads":
-            guard.copied_heads = guard.copied_heads or copied_heads(
-                side.model, axis, side.axes("vo"), self.plan
-            )
-        if axis.kind == "residual":
-            guard.look_at_positions(side.model, axis)
-            views = {role: centred(view) for role, view in views.items()}
-        return views
-
-    def test(self, axis_a: Axis, axis_b: Axis, views_a: Views, views_b: Views) -> Tested | None:
-        """Evidence from one pair; None, noted, when no view can be compared."""
-        name = f"{block_name(axis_a)} {axis_a.name}"
-        for role in drop_structured_views(axis_a, views_a, views_b):
-            self.note([left_out(f"{name} {role}", "grouped-along-axis", role=role)])
-        evidence = pair_evidence(views_a, views_b, axis_a, axis_b, self.rng(axis_a))
-        if evidence is None:
-            why = "no-view-differs" if views_a and views_b else "no-view-read"
-            self.note([left_out(name, why)])
-            return None
-        return Tested(axis_a, axis_b, evidence)
-
-    def without_ties(self, tested: Sequence[Tested]) -> list[Tested]:
-        """Drop, noted, the pairs on which neither model's labels may be trusted."""
-        kept, tied = untied(self.guard_a, self.guard_b, tested)
-        self.note(tied)
-        return kept
-
-    def rng(self, axis: Axis) -> np.random.Generator:
-        """Ties are broken by a generator that depends on the axis, not on what was read before."""
-        name = "/".join(map(str, key_of(axis))).encode()
-        return np.random.default_rng([self.seed, zlib.crc32(name)])
-
-    def note(self, skipped: Iterable[Skipped], model: str = "") -> None:
-        """Remember what was left out, once."""
-        for x in skipped:
-            x = replace(x, what=f"{model}: {x.what}") if model else x
-            self.skipped.setdefault(x, x)
 
 
 def run_stage(tester: PairTester, kind: AxisKind, block_map: BlockMap) -> Stage | None:

@@ -12,9 +12,10 @@ from weightkin.anatomy.types import Axis
 from weightkin.evidence.block_pairs import BlockMap, pair_axes
 from weightkin.evidence.guard import tie
 from weightkin.evidence.labels import AxisKey, Scanned, key_of
+from weightkin.evidence.pair_tester import PairTester, Tested
 from weightkin.evidence.pairs import LOG10, Views
 from weightkin.evidence.scan import Narrow, narrow, scan_pairs
-from weightkin.evidence.stage import DROPPED, PairTester, Stage, Tested, close_stage, refused
+from weightkin.evidence.stage import DROPPED, Stage, close_stage, refused
 from weightkin.stats.coincidences import Z_LOG_WEIGHTS
 from weightkin.stats.combining import (
     LOG_STRAIGHT,

@@ -7,7 +7,7 @@ with its gains compensated, and models of any width become comparable. No forwar
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from weightkin.anatomy.gains import gain_before
 from weightkin.anatomy.positions import is_view
 from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.arrays import Floats, Ints
+from weightkin.evidence.kept import Kept
 from weightkin.evidence.row_pairs import MIN_BY_CONTENT, MIN_PAIRS, are_paired, pair_rows
 from weightkin.evidence.sample import view_places
 from weightkin.evidence.token_draws import N_TOKENS, Rule, SharedTokens, shared_tokens
@@ -38,6 +39,7 @@ MOST_DRAWS = 8  # of tokens, where rows are dropped
 MAX_PAIRED_BYTES = 1 << 28  # of a table of tokens whose rows are paired by content: read whole
 MAX_TABLE_BYTES = 1 << 24  # a matrix whose columns are the units is read whole, or not at all
 MAX_WRITER_BYTES = 1 << 22  # the same for matrices that write, which are never the only view
+MOST_SEEN = 1 << 26  # bytes of views that are kept: stages ask for the same ones
 UNITS_AT_ONCE = 2048  # units held at a time
 READING_ROLES = ("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1", "attn.q", "attn.k", "attn.v")
 Models = tuple[Model, Model]
@@ -56,6 +58,7 @@ class TokenRows:
     is_centred: bool = False  # whether norms subtract the mean
     n_used: float = 0.0  # rows that count, by their lengths before
     is_drawn: bool = False  # whether there were more tokens than were asked for
+    seen: Kept = field(default_factory=lambda: Kept(MOST_SEEN), repr=False, compare=False)
 
 
 def frames(
@@ -198,6 +201,13 @@ def token_views(
     dict of str to ndarray
         Role to ``(n, n_tokens)``, centred; places that are too large or do not fit are missing.
     """
+    key = model, axis, first, stop
+    return dict(frame.seen.once(key, lambda: _token_views(model, axis, frame, stop, first)))
+
+
+def _token_views(
+    model: Model, axis: Axis, frame: TokenRows, stop: int, first: int
+) -> dict[str, Floats]:
     views = {}
     for place in view_places(model, axis):
         if is_view(place):

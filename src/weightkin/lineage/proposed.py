@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array
 
 from weightkin.arrays import Doubles, Ints
 from weightkin.derivation.shared import common_values
@@ -18,7 +18,10 @@ from weightkin.sketch import Sketch
 from weightkin.sketch.types import SketchedTensor
 from weightkin.sketch.vectors import nearest, search_vectors
 
-LikenessMatrix = Doubles | csr_array
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+LikenessMatrix: TypeAlias = "Doubles | csr_array"
 MAX_DENSE = 2000  # models of which all pairs are looked at
 N_NEAREST = 64  # by vector, of each of more models
 PAIRS_AT_ONCE = 4096  # pairs measured at a time
@@ -32,6 +35,8 @@ def proposed(sketches: Sequence[Sketch], max_dense: int = MAX_DENSE) -> Likeness
     """
     if len(sketches) <= max_dense:
         return likeness(sketches)
+    from scipy.sparse import coo_array, csr_array  # for many models alone: much to load
+
     rows, columns = [], []
     for start, near, cosine in nearest(search_vectors(sketches), N_NEAREST):
         for i, k in np.argwhere(cosine >= LEAST_COSINE).tolist():
@@ -70,6 +75,8 @@ def pairs_above(
         part = z[np.ix_(index, index)]
         rows, columns = np.nonzero(np.triu(part, 1) > least)
         return rows, columns, part[rows, columns]
+    from scipy.sparse import coo_array
+
     some = coo_array(z[list(index), :][:, list(index)])
     row, column = np.asarray(some.row, dtype=np.int64), np.asarray(some.col, dtype=np.int64)
     kept = np.flatnonzero((row < column) & (some.data > least))

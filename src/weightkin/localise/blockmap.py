@@ -14,8 +14,8 @@ import numpy as np
 from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.arrays import Doubles
 from weightkin.evidence.ladder import block_is_real
+from weightkin.evidence.pair_tester import PairTester, Tested
 from weightkin.evidence.pairs import pooled_effect
-from weightkin.evidence.stage import PairTester, Tested
 from weightkin.localise.blockscan import BlockScan
 from weightkin.records import BlockRelation, Effect, left_out
 from weightkin.records.evidence import Relation

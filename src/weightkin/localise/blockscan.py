@@ -16,10 +16,10 @@ from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.arrays import Bools, Doubles
 from weightkin.evidence.guard import tie, whom_to_trust
+from weightkin.evidence.pair_tester import PairTester
 from weightkin.evidence.pairs import LOG10, Views
 from weightkin.evidence.plan import Plan
 from weightkin.evidence.scan import Narrow, narrow, scan_pairs
-from weightkin.evidence.stage import PairTester
 from weightkin.evidence.views import TokenRows
 from weightkin.evidence.windows import MAX_WINDOW, cut_windows, multiplied
 from weightkin.records import Skipped

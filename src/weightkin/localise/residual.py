@@ -11,10 +11,10 @@ from weightkin.anatomy.types import Axis
 from weightkin.arrays import Ints
 from weightkin.evidence.block_pairs import pair_axes
 from weightkin.evidence.guard import whom_to_trust
+from weightkin.evidence.pair_tester import PairTester
 from weightkin.evidence.pairs import Views
 from weightkin.evidence.plan import MAX_UNITS, Plan
 from weightkin.evidence.sample import n_embedding_rows, view_places
-from weightkin.evidence.stage import PairTester
 from weightkin.evidence.token_draws import TOKEN_RUN
 from weightkin.evidence.unitmap import is_in_order, match_effect, match_units, no_match
 from weightkin.formats.model import Model

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
+from weightkin.evidence.pair_tester import PairTester
 from weightkin.evidence.plan import Plan
 from weightkin.evidence.stacks import MAX_PAIRINGS, Likeness, Names, other_pairings, restricted
-from weightkin.evidence.stage import PairTester
 from weightkin.evidence.views import TokenRows, frames
 from weightkin.localise.blockscan import KINDS, BlockScan, scan_blocks
 from weightkin.localise.residual import map_residual

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from weightkin.arrays import Floats
@@ -45,7 +46,8 @@ class FileStore:
         """Read one sketch; a file says all, slots are for other stores."""
         if check is not None:
             check(self.sketch_bytes(slot, file))
-        return read_sketch(self._file(file))
+        path = self._file(file)
+        return _sketch_at(path, LocalFile(path).stamp)
 
     def sketch_bytes(self, slot: int, file: str) -> bytes:  # noqa: ARG002 (as any store)
         """Read one file as it is."""
@@ -61,3 +63,9 @@ class FileStore:
 
     def _file(self, file: str) -> Path:
         return self._folder / "sketches" / file
+
+
+@lru_cache(maxsize=8)  # one question to a registry asks for the same sketches again and again
+def _sketch_at(path: Path, _stamp: str) -> Sketch:
+    """The sketch in a file that is as it was."""
+    return read_sketch(path)

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 import ml_dtypes
 import numpy as np
 
-from weightkin.sketch.tables import is_table
 from weightkin.sketch.types import Sketch, SketchedTensor
 
 N_KEYS = 64  # that are kept of a model
@@ -35,7 +34,7 @@ def _keys(tensor: SketchedTensor) -> Iterator[Key]:
         return
     with np.errstate(all="ignore"):
         values = tensor.values.astype(ml_dtypes.bfloat16)
-    if is_table(tensor):
+    if tensor.is_table:
         return  # the same in models that share nothing
     row, column = (int(np.argmin(index)) for index in (tensor.rows, tensor.columns))
     if tensor.rows[row] or tensor.columns[column]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import tee
 from typing import Any
 
@@ -17,11 +18,12 @@ from weightkin.anatomy.positions import BESIDE
 from weightkin.anatomy.roles import RoleKey, role_pieces
 from weightkin.anatomy.translate import components_of
 from weightkin.arrays import Ints
-from weightkin.catalogue.config import PARTS, heads_of
+from weightkin.catalogue.config import heads_of
 from weightkin.errors import UsageError
 from weightkin.formats import Model, TensorInfo, digest, full_digest
 from weightkin.formats.dry_run import read_ahead
 from weightkin.formats.read_together import read_each
+from weightkin.sketch.declared_facts import declared_facts
 from weightkin.sketch.facts import empty, sketched_tensor
 from weightkin.sketch.layout import keys_of_samples
 from weightkin.sketch.restrict_anatomy import cut_anatomy, flat_start
@@ -33,16 +35,6 @@ from weightkin.sketch.types import Sketch, SketchedTensor, TokenViews, matrix_sh
 from weightkin.sources.files import Spans
 
 TOKEN_ROLES = ("embed", "unembed")
-MAX_FACT = 200  # characters of a declared fact
-DECLARED = (
-    *("architectures", "model_type", "torch_dtype", "dtype", "hidden_act", "activation_function"),
-    *("hidden_size", "n_embd", "d_model", "intermediate_size", "n_inner", "d_ff", "head_dim"),
-    *("num_hidden_layers", "n_layer", "num_attention_heads", "n_head", "num_key_value_heads"),
-    *("vocab_size", "tie_word_embeddings", "bos_token_id", "eos_token_id", "pad_token_id"),
-    *("max_position_embeddings", "n_positions", "rope_theta", "rope_scaling", "sliding_window"),
-    *("rms_norm_eps", "layer_norm_eps", "num_local_experts", "num_experts", "num_experts_per_tok"),
-    "norms_hold_gains",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +84,20 @@ def take_sketch(
     scheme = scheme or Scheme()
     if not with_full_digest and (held := held_by(model, scheme)) is not None:
         return held
+    stamps = model.storage.stamps
+    sketch = _known(model, stamps, scheme) if stamps else _taken(model, scheme)
+    full = full_digest(model) if with_full_digest else None
+    return replace(sketch, full_digest=full, bytes_read=model.bytes_read)
+
+
+@lru_cache(maxsize=4)  # one model is compared with many, one after the other
+def _known(model: Model, _stamps: tuple[str, ...], scheme: Scheme) -> Sketch:
+    """The sketch of a model whose files are as they were."""
+    return _taken(model, scheme)
+
+
+def _taken(model: Model, scheme: Scheme) -> Sketch:
+    """Read what a scheme keeps of a model."""
     anatomy = read_anatomy(model)
     layouts = sorted(_layouts(model, anatomy, scheme), key=lambda layout: layout.name)
     keys = keys_of_samples({layout.name: layout.shape for layout in layouts})
@@ -108,12 +114,11 @@ def take_sketch(
     read_ahead(model, digest, sampled, views)
     tensors = sampled(model)
     identity = digest(model)
-    full = full_digest(model) if with_full_digest else None
     return Sketch(
         name=model.name,
         source=model.source,
         digest=identity,
-        full_digest=full,
+        full_digest=None,
         scheme=scheme,
         n_parameters=sum(math.prod(info.shape) for info in model.tensors.values()),
         n_bytes=model.n_bytes,
@@ -122,7 +127,7 @@ def take_sketch(
         tensors={tensor.name: tensor for tensor in tensors},
         anatomy=cut_anatomy(anatomy, tensors),
         views=views(model),
-        config=_declared(model.config),
+        config=declared_facts(model.config),
         bytes_read=model.bytes_read,
         problems=tuple((problem.what, problem.why) for problem in model.problems),
         is_partial=model.is_partial,
@@ -284,17 +289,3 @@ def _pieces(index: Ints) -> tuple[Ints, Ints]:
     breaks = np.flatnonzero(np.diff(index) != 1)
     first = index[np.concatenate(([0], breaks + 1))]
     return first, index[np.concatenate((breaks, [len(index) - 1]))] + 1
-
-
-def _declared(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Facts of a config that matter, its nested configs included; nothing long, nothing deep."""
-    facts: dict[str, Any] = {}
-    for key in DECLARED:
-        value = config.get(key)
-        is_plain = isinstance(value, str | int | float | bool | list | dict)
-        if is_plain and len(str(value)) <= MAX_FACT:
-            facts[key] = value
-    for key in (key for keys in PARTS.values() for key in keys):
-        if isinstance(nested := config.get(key), Mapping) and (inner := _declared(nested)):
-            facts[key] = inner
-    return facts

@@ -26,7 +26,7 @@ ViewReason = Literal["no-embedding", "no-mlp-in-both", "no-key-heads", "few-toke
 VIEW_REASONS: tuple[str, ...] = get_args(ViewReason)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class SketchedTensor:
     """The sample of one tensor, of one expert's matrix, or of one part of a fused tensor.
 
@@ -95,6 +95,11 @@ class SketchedTensor:
     def matrix_shape(self) -> tuple[int, int]:
         """Rows and columns of the original, seen as a matrix."""
         return matrix_shape(self.shape)
+
+    @cached_property
+    def is_table(self) -> bool:
+        """Whether a formula makes what is held: see `sketch.tables`."""
+        return is_table(self)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,7 +176,7 @@ class Sketch(Drawn):
     @cached_property
     def tables(self) -> frozenset[str]:
         """Names of its tensors that a formula makes."""
-        return frozenset(name for name, tensor in self.tensors.items() if is_table(tensor))
+        return frozenset(name for name, tensor in self.tensors.items() if tensor.is_table)
 
     def __repr__(self) -> str:
         size = f"{len(self.tensors)} tensors, {self.n_parameters:,} parameters"
