@@ -12,6 +12,7 @@ from weightkin.api.compare import Options, compare
 from weightkin.derivation.head_bases import (
     Heads,
     HeadsLooked,
+    axes_of_heads,
     bytes_of_heads,
     match_bases,
     named_bases,
@@ -30,7 +31,7 @@ def side(arrays):
 
 
 def named(a, b):
-    axes = pair_axes(a.axes("vo"), b.axes("vo"), {})
+    axes = pair_axes(axes_of_heads(a), axes_of_heads(b), {})
     found = HeadsLooked(tuple(match_bases(a, b, axes, Residual())), len(axes))
     return set(named_bases(found)[0])
 
@@ -125,7 +126,7 @@ def test_as_many_blocks_are_looked_at_as_may_be_read(
 ):
     arrays = base(rng)
     a, b = side(arrays), side(rebased(arrays, rng, evasions.turn_planes))
-    one = bytes_of_heads(a, a.axes("vo")[0])
+    one = bytes_of_heads(a, axes_of_heads(a)[0])
     assert one == 4 * sum(x.size for k, x in arrays.items() if ".0.self_attn." in k and x.ndim == 2)
     monkeypatch.setattr("weightkin.derivation.disguise.MOST_BYTES_OF_HEADS", n_blocks * one + 1)
     record = compare(a.model, b.model)

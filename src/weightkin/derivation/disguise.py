@@ -15,6 +15,7 @@ from weightkin.derivation.disguise_maps import MIN_COSINE_SIGN, Experts, maps_of
 from weightkin.derivation.head_bases import (
     KINDS,
     HeadsLooked,
+    axes_of_heads,
     bytes_of_heads,
     maps_of_bases,
     match_bases,
@@ -113,8 +114,8 @@ def find_disguise(
     experts = _experts(a, b, ran, residual)
     links = _links(draw, ran, residual, experts, is_whole=with_maps)
     looked = _bases(a, b, ran, residual, is_whole=with_maps) if with_bases else HeadsLooked((), 0)
-    rebased = {x.b for x in looked.bases if x.part == "values"}
-    links = [x for x in links if x.b not in rebased]
+    rebased = {(*place_of(x.b), f"vo{x.suffix}") for x in looked.bases if x.part == "values"}
+    links = [x for x in links if (*place_of(x.b), x.b.name) not in rebased]
     kinds, details = named(links, residual, experts)
     in_bases, numbers = named_bases(looked)
     kinds, details = (*kinds, *in_bases), details | numbers
@@ -224,13 +225,20 @@ def _links(
 def _bases(a: Side, b: Side, ran: StagesRun, residual: Residual, *, is_whole: bool) -> HeadsLooked:
     """Heads in another basis, of as many blocks as are read; none where it cannot be told."""
     is_sketch = any(side.model.sketched is not None for side in (a, b))
-    axes = pair_axes(a.axes("vo"), b.axes("vo"), ran.block_map)
-    if is_sketch or not residual.is_known or not axes:
+    if is_sketch or not residual.is_known:
+        return HeadsLooked((), 0)
+    axes = pair_axes(axes_of_heads(a), axes_of_heads(b), ran.block_map)
+    if not axes:
         return HeadsLooked((), 0)
     n_bytes = max(max(bytes_of_heads(a, x), bytes_of_heads(b, y), 1) for x, y in axes)
     n = len(axes) if is_whole else min(len(axes), MOST_BYTES_OF_HEADS // n_bytes)
     chosen = [axes[(2 * i + 1) * len(axes) // (2 * n)] for i in range(n)]
     return HeadsLooked(tuple(match_bases(a, b, chosen, residual)), n)
+
+
+def place_of(axis: Axis) -> tuple[str, int]:
+    """Stack and block of an axis."""
+    return axis.stack, axis.block
 
 
 def _aligned(stages: Sequence[Stage]) -> dict[tuple[Axis, Axis], tuple[Ints, Ints]]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy
 
-from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.roles import role_keys
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, AxisKind
@@ -26,7 +25,7 @@ from weightkin.derivation.matched_units import (
     match_experts,
 )
 from weightkin.derivation.streams import Residual, residual_between
-from weightkin.evasions import apply_maps
+from weightkin.evasions import apply_maps, whole_anatomy
 from weightkin.evidence.block_pairs import BlockMap, pair_axes
 from weightkin.evidence.pairs import Views
 from weightkin.evidence.unitmap import UnitMatch, match_units
@@ -56,7 +55,7 @@ class WayBack:
             for name, info in model.tensors.items()
         }
         arrays = {n: model.rows(n) if x.dtype.kind not in "iub" else x for n, x in stored.items()}
-        restored = apply_maps(arrays, read_anatomy(model), self.maps).arrays
+        restored = apply_maps(arrays, whole_anatomy(model), self.maps).arrays
         if EXACT.issuperset(self.kinds):
             restored = {name: x.astype(stored[name].dtype) for name, x in restored.items()}
         made = model_from_arrays(restored, name=model.name, config=model.config)
