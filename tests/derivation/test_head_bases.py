@@ -11,10 +11,9 @@ from weightkin.anatomy.side import Side
 from weightkin.api.compare import Options, compare
 from weightkin.derivation.head_bases import (
     Heads,
-    HeadsLooked,
     axes_of_heads,
     bytes_of_heads,
-    match_bases,
+    look_at_heads,
     named_bases,
     product_cosines,
 )
@@ -32,8 +31,7 @@ def side(arrays):
 
 def named(a, b):
     axes = pair_axes(axes_of_heads(a), axes_of_heads(b), {})
-    found = HeadsLooked(tuple(match_bases(a, b, axes, Residual())), len(axes))
-    return set(named_bases(found)[0])
+    return set(named_bases(look_at_heads(a, b, axes, Residual()))[0])
 
 
 def rebased(arrays, rng, *rewrites):

@@ -17,7 +17,7 @@ from weightkin.anatomy.gains import gain_before
 from weightkin.anatomy.head_rows import head_rows
 from weightkin.anatomy.positions import entries_of
 from weightkin.anatomy.side import Side
-from weightkin.anatomy.types import Axis, Place
+from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.arrays import Floats, Ints
 from weightkin.derivation.streams import Residual
 from weightkin.errors import UsageError
@@ -64,6 +64,7 @@ class HeadsLooked:
 
     bases: tuple[HeadBases, ...]
     n_axes: int
+    parts: frozenset[Part] = frozenset()  # that were looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,9 @@ class Heads:
     partners: Doubles
 
 
-def match_bases(
+def look_at_heads(
     a: Side, b: Side, axes: Sequence[tuple[Axis, Axis]], residual: Residual
-) -> list[HeadBases]:
+) -> HeadsLooked:
     """Find heads of b whose products are those of a's heads while their rows are not.
 
     Heads are paired by their products, O V or Q'K, over all query heads of a group. A head is
@@ -95,21 +96,25 @@ def match_bases(
 
     Returns
     -------
-    list of HeadBases
-        One for each attention and part in which some head is rebased.
+    HeadsLooked
+        With a part of heads for each attention in which some head is rebased.
     """
-    has_norms = any(role in NORMED for side in (a, b) for _, role in side.anatomy.roles)
-    planes = {} if has_norms else _planes(b)
+    parts = parts_shown(a.anatomy, b.anatomy) if axes else frozenset()
+    planes = _planes(b) if "keys" in parts else {}
     found = []
     for pair in axes:
-        for part in FACTORS:
-            if part == "keys" and has_norms:
-                continue
+        for part in (x for x in FACTORS if x in parts):
             x, y = _read(a, pair[0], part, Residual()), _read(b, pair[1], part, residual)
             if x is not None and y is not None:
                 of = planes.get((pair[1].stack, pair[1].block, pair[1].name))
                 found.append(_compared(part, pair[1], of, x, y))
-    return [x for x in found if x is not None]
+    return HeadsLooked(tuple(x for x in found if x is not None), len(axes), parts)
+
+
+def parts_shown(*anatomies: Anatomy) -> frozenset[Part]:
+    """Parts of heads that products of rows show: not keys where they pass a norm."""
+    has_norms = any(role in NORMED for anatomy in anatomies for _, role in anatomy.roles)
+    return frozenset(("values",) if has_norms else FACTORS)
 
 
 def axes_of_heads(side: Side) -> list[Axis]:
@@ -135,6 +140,12 @@ def named_bases(looked: HeadsLooked) -> tuple[list[str], dict[str, float]]:
             kinds.append(kind)
             details[f"share_rebased_{part}"] = round(share, 4)
     return kinds, details
+
+
+def of_values(looked: HeadsLooked) -> set[tuple[str, int, str]]:
+    """Stack, block and name of the V/O dimensions of b whose basis changed."""
+    values = (x for x in looked.bases if x.part == "values")
+    return {(x.b.stack, x.b.block, f"vo{x.suffix}") for x in values}
 
 
 def maps_of_bases(
@@ -271,8 +282,8 @@ def _read(side: Side, heads: Axis, part: Part, residual: Residual) -> Heads | No
         grouped = x.reshape(heads.n_units, place.repeat, -1, x.shape[1]).swapaxes(1, 2)
         read.append(grouped.reshape(heads.n_units, grouped.shape[1], -1).astype(np.float64))
     rows, partners = read
-    is_fit = rows.shape[1] == partners.shape[1] and np.isfinite(rows).all()
-    return Heads(rows, partners) if is_fit and np.isfinite(partners).all() else None
+    is_fit = rows.shape[1] == partners.shape[1]
+    return Heads(rows, partners) if is_fit and all(np.isfinite(x).all() for x in read) else None
 
 
 def _is_matrix(side: Side, place: Place) -> bool:
