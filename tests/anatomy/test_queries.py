@@ -44,6 +44,7 @@ CLASSES = [
     ("Falcon", "ForCausalLM", GROUPED_FALCON, "quarter"),
     ("Falcon", "ForCausalLM", {**FALCON, "multi_query": True}, "quarter"),
     ("Falcon", "ForCausalLM", {**FALCON, "alibi": True}, "sign"),
+    ("Falcon", "ForCausalLM", {**FALCON, "alibi": True, "multi_query": True}, "sign"),
     ("Bloom", "ForCausalLM", SIZES, "sign"),
     ("Mpt", "ForCausalLM", MPT, "sign"),
     ("Mpt", "ForCausalLM", {**MPT, "attn_config": {"clip_qkv": 0.5}}, "sign"),

@@ -119,7 +119,8 @@ def _of_pieces(
         return None
     if len(sizes - {0}) > 1 or len(widths - {0}) > 1:
         return None
-    if n_heads not in (1, n_queries, whole_number(config, keys_of("kv_heads"))):
+    known = (1, n_queries, whole_number(config, keys_of("kv_heads")))
+    if n_heads not in known and not value_size:  # else V/O dimensions say how many there are
         return None
     if not value_size and queries.tensor != keys.tensor:  # nothing says that there is one head
         return None
