@@ -121,11 +121,14 @@ FAMILIES = {
 }
 
 
-def build(family, folder, seed=0):
+def build(family, folder, seed=0, **changes):
     """Save a random model; returns its arrays and config as they are on disk."""
     torch.manual_seed(seed)
     name, config = FAMILIES[family]
-    model = getattr(transformers, name)(config())
+    config = config()
+    for key, value in changes.items():
+        setattr(config, key, value)
+    model = getattr(transformers, name)(config)
     with torch.no_grad():
         for key, x in model.named_parameters():  # norms and biases away from 1 and 0
             is_norm = "norm" in key.lower() or ".ln_" in key
