@@ -12,6 +12,7 @@ from benchmarks.lib.null_models import COPIED
 from benchmarks.lib.tables import most_by_chance
 from zoo import truth
 
+from tests.evidence.layouts import LAYOUTS
 from weightkin.evidence.ladder import EFFECT_CUT
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +44,14 @@ CHUNKS = [pytest.param(k, marks=pytest.mark.claim(part=k % 6)) for k in range(9)
 def test_null_pairs_with_copies_of_their_own_parts_reject_no_more_than_alpha():
     found = validity.simulate_copied(4, seed=1, workers=2)
     assert {r.scenario for r in found} == {f"copies: {name}" for name in COPIED}
+    assert [r for r in found if not r.is_valid] == []
+
+
+@pytest.mark.claim
+@pytest.mark.parametrize("how", LAYOUTS)
+def test_null_pairs_of_every_layout_of_heads_reject_no_more_than_alpha(how):
+    found = claim("head_layouts").simulate(30, 1, (how,))
+    assert [r.n for r in found] == [30, 30]
     assert [r for r in found if not r.is_valid] == []
 
 

@@ -16,7 +16,7 @@ from benchmarks.lib import tuning
 from benchmarks.lib.framed import EVERYTHING, Aim, framed
 from benchmarks.lib.tables import markdown
 from weightkin import evasions
-from weightkin.anatomy import Anatomy, read_anatomy
+from weightkin.anatomy import Anatomy
 from weightkin.api.compare import compare
 from weightkin.errors import UsageError
 from weightkin.evasions import Rewritten
@@ -216,7 +216,7 @@ def hide_and_compare(base: str, child: str, related: bool, rewrite: str) -> Hidd
 def apply_rewrite(model: Model, rewrite: Callable[..., Rewritten]) -> Model:
     """A model after one rewrite of the evasions, in memory."""
     arrays = {name: model.rows(name) for name in model.tensors}
-    changed = rewrite(arrays, read_anatomy(model), np.random.default_rng(7))
+    changed = rewrite(arrays, evasions.whole_anatomy(model), np.random.default_rng(7))
     return model_from_arrays(changed.arrays, config={**model.config, **changed.config_changes})
 
 

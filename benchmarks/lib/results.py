@@ -78,6 +78,13 @@ SECTIONS = {
         verdicts.null_pairs,
         lambda x: claim("validity").lines(x.simulate(1250, SEED, workers=WORKERS)),
     ),
+    "layouts": _section(
+        "p-values",
+        "Null pairs whose heads are stored in other ways",
+        "head_layouts",
+        verdicts.null_pairs,
+        lambda x: claim("validity").lines(x.simulate(1000, SEED, workers=WORKERS)),
+    ),
     "laws": _section(
         "p-values",
         "The law of coincidences on trained unrelated models",

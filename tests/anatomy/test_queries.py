@@ -18,6 +18,7 @@ ONE_KEY_HEAD = {**OWN_SIZE, "num_key_value_heads": 1}
 GPT = {"n_embd": 64, "n_layer": 2, "n_head": 4, "vocab_size": 99}
 FALCON = {**SIZES, "multi_query": False, "bias": True}
 GROUPED_FALCON = {**FALCON, "new_decoder_architecture": True, "num_kv_heads": 2}
+MPT = {"d_model": 64, "n_layers": 2, "n_heads": 4, "vocab_size": 99, "max_seq_len": 32}
 LATENT = {**SIZES, "kv_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 16}
 LATENT |= {"v_head_dim": 16, "moe_intermediate_size": 32, "n_routed_experts": 4, "n_group": 1}
 LATENT |= {"topk_group": 1, "num_experts_per_tok": 2, "attention_bias": True}
@@ -43,7 +44,14 @@ CLASSES = [
     ("Falcon", "ForCausalLM", GROUPED_FALCON, "quarter"),
     ("Falcon", "ForCausalLM", {**FALCON, "multi_query": True}, "quarter"),
     ("Falcon", "ForCausalLM", {**FALCON, "alibi": True}, "sign"),
+    ("Falcon", "ForCausalLM", {**FALCON, "alibi": True, "multi_query": True}, "sign"),
     ("Bloom", "ForCausalLM", SIZES, "sign"),
+    ("Mpt", "ForCausalLM", MPT, "sign"),
+    ("Mpt", "ForCausalLM", {**MPT, "attn_config": {"clip_qkv": 0.5}}, "sign"),
+    ("CodeGen", "ForCausalLM", {**GPT, "rotary_dim": 8}, "quarter"),
+    ("CodeGen", "ForCausalLM", {**GPT, "n_head": 8, "rotary_dim": 4}, "quarter"),
+    ("GPTBigCode", "ForCausalLM", {**GPT, "multi_query": True}, "sign"),
+    ("Persimmon", "ForCausalLM", {**SIZES, "qk_layernorm": False}, "quarter"),
     ("Llama", "ForCausalLM", {**ONE_KEY_HEAD, "attention_bias": True}, "quarter"),
     ("Gemma", "ForCausalLM", ONE_KEY_HEAD, "quarter"),
     ("Qwen3", "ForCausalLM", ONE_KEY_HEAD, "quarter"),
@@ -106,17 +114,16 @@ def _turn(state, held, layout, rng, roles):
 
 def _holders(state, held, roles):
     """Matrices, biases and norms with the dimensions of queries and keys: name, dim and entries."""
-    matrices = {held.queries, held.keys}
-    for place in matrices | set(held.axis.places):
+    matrices = (held.queries, held.keys)
+    for place in {*matrices, *held.axis.places}:
         key = next(k for k in state if k.endswith(place.tensor) or place.tensor.endswith(k))
         spans = place.spans or ((place.start, place.start + place.size),)
         entries = np.concatenate([np.arange(*span) for span in spans])
         if place.role in roles:
             yield key, place.dim, entries
-            is_own = held.axis.places == (held.queries, held.keys)
             bias = key.replace("weight", "bias")
-            if is_own and bias in state:
+            if held.axis.places == matrices and bias in state:  # that stands nowhere else
                 yield bias, 0, entries
-            norm = key.replace(f"{place.role[-1]}_proj", f"{place.role[-1]}_norm")
-            if norm != key and norm in state and is_own:  # of the only key head
+            norm = key.replace(f"{place.role[-1]}_proj.weight", f"{place.role[-1]}_norm.weight")
+            if norm != key and norm in state and held.n_heads == 1:  # of the only key head
                 yield norm, 0, np.arange(held.size)

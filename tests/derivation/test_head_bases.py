@@ -11,9 +11,9 @@ from weightkin.anatomy.side import Side
 from weightkin.api.compare import Options, compare
 from weightkin.derivation.head_bases import (
     Heads,
-    HeadsLooked,
+    axes_of_heads,
     bytes_of_heads,
-    match_bases,
+    look_at_heads,
     named_bases,
     product_cosines,
 )
@@ -30,9 +30,8 @@ def side(arrays):
 
 
 def named(a, b):
-    axes = pair_axes(a.axes("vo"), b.axes("vo"), {})
-    found = HeadsLooked(tuple(match_bases(a, b, axes, Residual())), len(axes))
-    return set(named_bases(found)[0])
+    axes = pair_axes(axes_of_heads(a), axes_of_heads(b), {})
+    return set(named_bases(look_at_heads(a, b, axes, Residual()))[0])
 
 
 def rebased(arrays, rng, *rewrites):
@@ -125,7 +124,7 @@ def test_as_many_blocks_are_looked_at_as_may_be_read(
 ):
     arrays = base(rng)
     a, b = side(arrays), side(rebased(arrays, rng, evasions.turn_planes))
-    one = bytes_of_heads(a, a.axes("vo")[0])
+    one = bytes_of_heads(a, axes_of_heads(a)[0])
     assert one == 4 * sum(x.size for k, x in arrays.items() if ".0.self_attn." in k and x.ndim == 2)
     monkeypatch.setattr("weightkin.derivation.disguise.MOST_BYTES_OF_HEADS", n_blocks * one + 1)
     record = compare(a.model, b.model)

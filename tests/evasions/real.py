@@ -9,7 +9,7 @@ import torch
 import transformers
 from safetensors.numpy import load_file, save_file
 
-from weightkin.anatomy import read_anatomy
+from weightkin.evasions import whole_anatomy
 from weightkin.formats import model_from_arrays
 
 transformers.logging.set_verbosity_error()
@@ -33,7 +33,50 @@ def _gpt2(**changes):
     )
 
 
+BARE = {"vocab_size": 64, "bos_token_id": 0, "eos_token_id": 0}
+OLD = BARE | {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 32, "n_inner": 40}
+FALCON = BARE | {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+FALCON |= {"ffn_hidden_size": 40}
+
+
+def _falcon(**changes):
+    return ("FalconForCausalLM", lambda: transformers.FalconConfig(**FALCON | changes))
+
+
+FUSED = {  # how their queries, keys and values stand in one matrix, no two alike
+    "neox": (
+        "GPTNeoXForCausalLM",
+        lambda: transformers.GPTNeoXConfig(**SIZES | TEXT, num_attention_heads=4, rotary_pct=0.5),
+    ),
+    "falcon": _falcon(new_decoder_architecture=True, num_kv_heads=2, bias=True),
+    "falcon, one key head": _falcon(multi_query=True),
+    "falcon with slopes": _falcon(multi_query=False, alibi=True, parallel_attn=False, bias=True),
+    "bloom": (
+        "BloomForCausalLM",
+        lambda: transformers.BloomConfig(**BARE, hidden_size=32, n_layer=2, n_head=4),
+    ),
+    "mpt": (
+        "MptForCausalLM",
+        lambda: transformers.MptConfig(**BARE, d_model=32, n_layers=2, n_heads=4, max_seq_len=32),
+    ),
+    "codegen": (
+        "CodeGenForCausalLM",
+        lambda: transformers.CodeGenConfig(**OLD | {"n_head": 8}, rotary_dim=2),
+    ),
+    "bigcode": ("GPTBigCodeForCausalLM", lambda: transformers.GPTBigCodeConfig(**OLD)),
+    "persimmon": (
+        "PersimmonForCausalLM",
+        lambda: transformers.PersimmonConfig(
+            **SIZES | TEXT, num_attention_heads=4, qk_layernorm=False
+        ),
+    ),
+    "phi3": (
+        "Phi3ForCausalLM",
+        lambda: transformers.Phi3Config(**SIZES | HEADS | TEXT, pad_token_id=0),
+    ),
+}
 FAMILIES = {
+    **FUSED,
     "llama": ("LlamaForCausalLM", _llama),
     "llama-tied": ("LlamaForCausalLM", lambda: _llama(tie_word_embeddings=True)),
     "gpt2": ("GPT2LMHeadModel", _gpt2),
@@ -78,11 +121,14 @@ FAMILIES = {
 }
 
 
-def build(family, folder, seed=0):
+def build(family, folder, seed=0, **changes):
     """Save a random model; returns its arrays and config as they are on disk."""
     torch.manual_seed(seed)
     name, config = FAMILIES[family]
-    model = getattr(transformers, name)(config())
+    config = config()
+    for key, value in changes.items():
+        setattr(config, key, value)
+    model = getattr(transformers, name)(config)
     with torch.no_grad():
         for key, x in model.named_parameters():  # norms and biases away from 1 and 0
             is_norm = "norm" in key.lower() or ".ln_" in key
@@ -97,7 +143,7 @@ def read_config(folder):
 
 
 def anatomy_of(arrays, config):
-    return read_anatomy(model_from_arrays(arrays, config=config))
+    return whole_anatomy(model_from_arrays(arrays, config=config))
 
 
 def output(folder, arrays, config, tokens=None):

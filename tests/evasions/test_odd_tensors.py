@@ -11,6 +11,7 @@ from weightkin.errors import UsageError
 from weightkin.formats import model_from_arrays
 
 OTHERS = ("Rewritten", "frame", "apply_maps", "change_all", "insert_blocks", "enlarge_rows")
+OTHERS += ("WholeAnatomy", "whole_anatomy")
 REWRITES = [
     *(getattr(evasions, name) for name in evasions.__all__ if name not in OTHERS),
     partial(evasions.insert_blocks, before=[BLOCKS]),

@@ -6,6 +6,10 @@ import numpy as np
 
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.side import Side
+from weightkin.evidence.blind import SignPlan, run_signs
+from weightkin.evidence.block_pairs import pair_axes
+from weightkin.evidence.key_signs import KeyGuard, key_axes
+from weightkin.evidence.turn_stage import run_turns
 from weightkin.formats import model_from_arrays
 
 WIDTH, LATENT, NOPE = 32, 8, 4
@@ -16,8 +20,41 @@ LAYOUTS = {
     "one key head": (1, 4, 32, 32, {"model_type": "llama", "num_key_value_heads": 1}),
     "falcon, one key head": (1, 4, 32, 32, {"model_type": "falcon", "alibi": False}),
     "latent": (1, 4, 32, 32, {"model_type": "deepseek_v3", "qk_rope_head_dim": 32}),
+    "codegen": (4, 1, 8, 8, {"model_type": "codegen", "rotary_dim": 8}),
+    "persimmon": (4, 1, 8, 8, {"model_type": "persimmon", "partial_rotary_factor": 1.0}),
     "bloom": (4, 1, 8, 0, {"model_type": "bloom"}),
+    "mpt": (4, 1, 8, 0, {"model_type": "mpt"}),
+    "mpt, grouped": (2, 2, 16, 0, {"model_type": "mpt"}),
+    "bigcode": (1, 4, 32, 0, {"model_type": "gpt_bigcode"}),
+    "falcon, one key head, slopes": (1, 4, 32, 0, {"model_type": "falcon", "alibi": True}),
 }
+# how: names of a block, its attention, what it writes with, and its MLP
+NAMES = {
+    "neox": ("gpt_neox.layers", "attention.query_key_value", "attention.dense", "mlp.dense"),
+    "falcon": (
+        "transformer.h",
+        "self_attention.query_key_value",
+        "self_attention.dense",
+        "mlp.dense",
+    ),
+    "bloom": (
+        "transformer.h",
+        "self_attention.query_key_value",
+        "self_attention.dense",
+        "mlp.dense",
+    ),
+    "persimmon": ("model.layers", "self_attn.query_key_value", "self_attn.dense", "mlp.dense"),
+    "codegen": ("transformer.h", "attn.qkv_proj", "attn.out_proj", "mlp.fc"),
+    "mpt": ("transformer.blocks", "attn.Wqkv", "attn.out_proj", "ffn"),
+    "bigcode": ("transformer.h", "attn.c_attn", "attn.c_proj", "mlp.c"),
+}
+MLPS = {
+    "mlp.dense": ("mlp.dense_h_to_4h", "mlp.dense_4h_to_h"),
+    "mlp.fc": ("mlp.fc_in", "mlp.fc_out"),
+    "ffn": ("ffn.up_proj", "ffn.down_proj"),
+    "mlp.c": ("mlp.c_fc", "mlp.c_proj"),
+}
+INTERLEAVED = ("latent", "codegen")
 
 
 def config_of(how):
@@ -33,8 +70,7 @@ def drawn(how, rng, n_blocks=1):
     """
     n_kv, repeat, size, n_turned, _ = LAYOUTS[how]
     if not n_turned:
-        shape = n_blocks, n_kv, 1, size, WIDTH
-        return rng.normal(size=shape), rng.normal(size=shape)
+        return tuple(rng.normal(size=(n_blocks, n_kv, n, size, WIDTH)) for n in (repeat, 1))
     n_planes, columns = n_turned // 2, LATENT if how == "latent" else WIDTH
     over = 1.5 ** rng.choice([-1, 1], (n_blocks, n_kv, 1, n_planes, 1))  # a turn exchanges the two
     parts = []
@@ -49,6 +85,20 @@ def turned(queries, keys, turns):
     """Planes of every key head turned by quarters, ``(n_blocks, n_kv, n_planes)``; or signs."""
     unit = 1j ** np.asarray(turns) if np.iscomplexobj(keys) else 1 - 2 * np.asarray(turns)
     return queries * unit[:, :, None, :, None], keys * unit[:, :, None, :, None]
+
+
+def stage_of(how, a, b):
+    """What the test of planes, or of signs, finds between two models of one layout."""
+    if LAYOUTS[how][3]:
+        return run_turns(a, b, None, -np.inf, frugal=False)
+    pairs = pair_axes(key_axes(a), key_axes(b), {})
+    return run_signs(a, b, 0, None, SignPlan(KeyGuard(a, b).untied(pairs)[0]))[0]
+
+
+def hits_of(stage):
+    """Planes or signs that agree, and of how many."""
+    tests = stage.tests if stage else ()
+    return sum(int(t.statistic) for t in tests), sum(t.n_units for t in tests)
 
 
 def side(how, queries, keys):
@@ -66,7 +116,7 @@ def _rows(how, planes):
     """``(n_kv, n, size, n_columns)``."""
     if not np.iscomplexobj(planes):
         return planes
-    if how == "latent":  # interleaved
+    if how in INTERLEAVED:
         return np.stack([planes.real, planes.imag], axis=3).reshape(
             *planes.shape[:2], -1, planes.shape[3]
         )
@@ -93,10 +143,24 @@ def _stored(how, block, q, k, rng):
             for name, x in (("q", q), ("k", k), ("v", rng.normal(size=k.shape))):
                 found[f"{layer}self_attn.{name}_proj"] = x.reshape(-1, WIDTH)
     else:
-        fused = np.concatenate([q, k, rng.normal(size=k.shape)], axis=1).reshape(-1, WIDTH)
-        is_neox = how == "neox"
-        layer = f"gpt_neox.layers.{block}." if is_neox else f"transformer.h.{block}."
-        attention = f"{layer}{'attention' if is_neox else 'self_attention'}."
-        found = {f"{attention}query_key_value": fused, f"{attention}dense": out}
-        found |= {f"{layer}mlp.dense_h_to_4h": up, f"{layer}mlp.dense_4h_to_h": down}
+        blocks, fused, writer, mlp = NAMES[how.partition(",")[0]]
+        layer = f"{blocks}.{block}."
+        found = {f"{layer}{fused}": _together(how, q, k, rng.normal(size=k.shape))}
+        found |= {
+            f"{layer}{writer}": out,
+            **{f"{layer}{x}": y for x, y in zip(MLPS[mlp], (up, down), strict=True)},
+        }
+        if how == "bigcode":
+            found["transformer.wpe"] = np.ones((8, WIDTH))
     return {f"{name}.weight": x for name, x in found.items()}
+
+
+def _together(how, q, k, v):
+    """Queries, keys and values in one matrix."""
+    parts = [x.reshape(-1, WIDTH) for x in (q, k, v)]
+    if how.startswith(("mpt", "bigcode")):
+        return np.concatenate(parts)
+    if how == "codegen":  # a quarter of the heads after another: queries, values, keys
+        quarters = [x.reshape(4, -1, WIDTH) for x in (parts[0], parts[2], parts[1])]
+        return np.concatenate(quarters, axis=1).reshape(-1, WIDTH)
+    return np.concatenate([q, k, v], axis=1).reshape(-1, WIDTH)

@@ -22,8 +22,8 @@ def runs_of(
 ) -> dict[str, tuple[tuple[int, int], ...]]:
     """Spans of every role that is fused along one dimension, empty where sizes do not fit."""
     words = word.split("+")
-    if word == "qkv" and bound.part.fused == "by head":
-        return _by_head(size, attention)
+    if word == "qkv":
+        return _LAYOUTS[bound.part.fused](size, attention) if bound.part.fused else {}
     if len(words) < 2:
         return {}
     first = size // 2 if len(words) == 2 else attention.n_out
@@ -47,3 +47,25 @@ def _by_head(size: int, attention: Attention) -> dict[str, tuple[tuple[int, int]
     begins = range(0, size, n_rows + 2 * dim)
     parts = {"q": (0, n_rows), "k": (n_rows, n_rows + dim), "v": (n_rows + dim, n_rows + 2 * dim)}
     return {_PIECES[w]: tuple((at + a, at + b) for at in begins) for w, (a, b) in parts.items()}
+
+
+def _of_one_key_head(size: int, attention: Attention) -> dict[str, tuple[tuple[int, int], ...]]:
+    """Spans where all queries read one key; where there are more, their order is not known."""
+    spans = _by_head(size, attention)
+    return spans if all(len(some) == 1 for some in spans.values()) else {}
+
+
+def _by_quarter(size: int, attention: Attention) -> dict[str, tuple[tuple[int, int], ...]]:
+    """Spans of four parts, of a quarter of the heads each: their queries, values and keys."""
+    n_heads, n_out = attention.n_heads, attention.n_out
+    if not n_heads or n_heads % 4 or size != 3 * n_out or n_out % n_heads:
+        return {}
+    n = n_out // 4
+    begins = range(0, size, 3 * n)
+    return {
+        _PIECES[word]: tuple((at + i * n, at + (i + 1) * n) for at in begins)
+        for i, word in enumerate("qvk")
+    }
+
+
+_LAYOUTS = {"by head": _by_head, "one key head": _of_one_key_head, "by quarter": _by_quarter}

@@ -1,8 +1,9 @@
-"""Where queries and keys of each head stand: by themselves, head by head, or beside a latent space.
+"""Where the rows of each head stand: by themselves, head by head, or beside a latent space.
 
 Heads that an anatomy declares come first. Where it cannot (a single key head, heads that are stored
 with their queries, key and value together, positions that fix the order of heads) sizes come from
-the config and must fit the shapes.
+the config and must fit the shapes. Values, the columns that read them and biases are among the
+places of an axis where they fit its heads.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from weightkin.formats.model import Model
 # rotary key of all heads; queries of another latent space, or of the stream
 KEYS_BESIDE_LATENT = "attn.latent:self_attn.kv_a_proj_with_mqa.weight"
 QUERIES = ("attn.latent:self_attn.q_b_proj.weight", "attn.q")
+_REST = ("attn.v", "attn.o", "attn.q.bias", "attn.k.bias", "attn.v.bias")
 
 
 class HeadRows(NamedTuple):
     """Queries and keys of one attention."""
 
-    axis: Axis  # the key heads
+    axis: Axis  # the key heads, with the places of all that is known to be theirs
     queries: Place
     keys: Place
     size: int  # of a head
@@ -66,7 +68,8 @@ def head_rows(model: Model, anatomy: Anatomy) -> Iterator[HeadRows]:
         if key.role == "attn.k" and queries is not None and where not in known:
             found = _of_pieces(model, where, queries, keys, sizes.get(where, 0))
             if found and not _has_unknown(model, anatomy, queries.tensor):
-                yield found
+                rest = _rest(model, found, pieces)
+                yield found._replace(axis=replace(found.axis, places=(*found.axis.places, *rest)))
 
 
 def _of_axis(model: Model, axis: Axis) -> HeadRows | None:
@@ -94,7 +97,10 @@ def _matrix(model: Model, axis: Axis, role: str) -> Place | None:
 def _of_pieces(
     model: Model, where: tuple[str, int], queries: Piece, keys: Piece, value_size: int
 ) -> HeadRows | None:
-    """Key heads that stand apart from each other, or a single one; None where sizes do not fit."""
+    """Key heads that stand apart from each other, a single one, or those of V/O dimensions.
+
+    None where sizes do not fit.
+    """
     shapes = [model.tensors[x.tensor].shape for x in (queries, keys)]
     config = part_of(model.config, where[0])
     stated = heads_of(model.config)
@@ -106,15 +112,44 @@ def _of_pieces(
     n_heads, odd = divmod(n_key_rows, size)
     widths = {whole_number(config, keys_of("width")), shapes[1][1 - keys.dim]}
     sizes = {size, value_size, whole_number(config, keys_of("head_dim"))}
-    if odd or size < 2 or not n_heads or n_queries % n_heads or len(keys.spans) != n_heads:
+    if odd or size < 2 or not n_heads or n_queries % n_heads:
+        return None
+    is_apart = len(keys.spans) == n_heads
+    if not is_apart and (not value_size or any((b - a) % size for a, b in keys.spans)):
         return None
     if len(sizes - {0}) > 1 or len(widths - {0}) > 1:
         return None
-    if n_heads not in (1, n_queries, whole_number(config, keys_of("kv_heads"))):
+    known = (1, n_queries, whole_number(config, keys_of("kv_heads")))
+    if n_heads not in known and not value_size:  # else V/O dimensions say how many there are
         return None
     if not value_size and queries.tensor != keys.tensor:  # nothing says that there is one head
         return None
     return _joined(where, queries, keys, size, n_queries // n_heads)
+
+
+def _rest(model: Model, rows: HeadRows, pieces: Mapping[RoleKey, Piece]) -> tuple[Place, ...]:
+    """Values, what reads them, and biases: empty where one that is there does not fit the heads."""
+    where, n_keys = (rows.axis.stack, rows.axis.block), rows.keys.size
+    own = {role: pieces.get(RoleKey(*where, role)) for role in _REST}
+    values, out = own["attn.v"], own["attn.o"]
+    if values is None or out is None or out.index is not None or not out.is_whole:
+        return ()
+    biases = [own[role] for role in _REST[2:]]
+    names = (rows.queries.tensor, rows.keys.tensor, values.tensor)
+    beside = {f"{name.removesuffix('weight')}bias" for name in names} & model.tensors.keys()
+    if beside != {bias.tensor for bias in biases if bias is not None}:
+        return ()
+    shape = model.tensors[out.tensor].shape
+    dim = 0 if out.is_turned else 1
+    if len(shape) != 2 or shape[dim] != rows.queries.size or _n_rows(values) != n_keys:
+        return ()
+    places = [_place(values, 1), Place(out.tensor, dim, 0, shape[dim], "attn.o", rows.repeat)]
+    for bias, n_rows in zip(biases, (rows.queries.size, n_keys, n_keys), strict=True):
+        if bias is not None:
+            if _n_rows(bias) != n_rows:
+                return ()
+            places.append(_place(bias, rows.repeat if bias.role == "attn.q" else 1))
+    return tuple(places)
 
 
 def _has_unknown(model: Model, anatomy: Anatomy, tensor: str) -> bool:

@@ -19,6 +19,13 @@ def is_view(place: Place) -> bool:
     return place.role.startswith(VIEW)
 
 
+def entries_of(place: Place) -> slice | Ints:
+    """Entries along the dimension of a place, in the order of its axis."""
+    if place.spans:
+        return np.concatenate([np.arange(*span) for span in place.spans])
+    return slice(place.start, place.start + place.size)
+
+
 def n_copies(place: Place) -> int:
     """How many entries of a place belong to each unit."""
     return place.outer * place.repeat * place.inner

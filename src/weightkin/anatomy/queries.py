@@ -18,7 +18,7 @@ from weightkin.anatomy.gains import OTHER_TOWERS
 from weightkin.anatomy.head_rows import HeadRows, head_rows, latent_rows
 from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.arrays import Ints
-from weightkin.catalogue import by_model_type
+from weightkin.catalogue import Entry, by_model_type
 from weightkin.catalogue.config import keys_of, language_model_type, part_of, whole_number
 from weightkin.formats.model import Model
 
@@ -79,14 +79,15 @@ def query_keys(model: Model, anatomy: Anatomy) -> list[QueryKeys]:
     """
     entry = by_model_type().get(language_model_type(model.config))
     facts = entry.label("p") if entry else {}
-    if "when" in facts or not ("turn" in facts or "sign" in facts) or "+" in anatomy.family:
+    is_stated = "when" not in facts and ("turn" in facts or "sign" in facts)
+    if entry is None or not is_stated or "+" in anatomy.family:
         return []
     rows = _latent_rows(model, facts) if "latent" in facts else head_rows(model, anatomy)
     return [
         held
         for x in rows
         if not _is_odd(part_of(model.config, x.axis.stack), facts)
-        for held in _with_coin(model, anatomy, x, facts)
+        for held in _with_coin(model, anatomy, x, entry)
     ]
 
 
@@ -97,13 +98,12 @@ def _latent_rows(model: Model, facts: Mapping[str, str]) -> Iterator[HeadRows]:
     return latent_rows(model, {name: whole_number(config, those) for name, those in keys.items()})
 
 
-def _with_coin(
-    model: Model, anatomy: Anatomy, rows: HeadRows, facts: Mapping[str, str]
-) -> Iterator[QueryKeys]:
-    axis, size = rows.axis, rows.size
+def _with_coin(model: Model, anatomy: Anatomy, rows: HeadRows, entry: Entry) -> Iterator[QueryKeys]:
+    axis, size, facts = rows.axis, rows.size, entry.label("p")
     if not _is_turned(part_of(model.config, axis.stack), facts):
-        # a single head may have positions of its own, unless its anatomy says that it has not
-        is_certain = axis in anatomy.axes or axis.n_units > 1
+        # without a table heads may have positions of their own, unless their anatomy says not
+        tables = {"position", "position_grid"} & {role for _, role in anatomy.roles}
+        is_certain = axis in anatomy.axes or entry.positions != "stored" or bool(tables)
         if is_certain and not _norms(model, anatomy):
             yield QueryKeys(*rows, "sign")
         return
@@ -162,7 +162,11 @@ def _is_odd(config: Mapping[str, Any], facts: Mapping[str, str]) -> bool:
     """Whether a config says something of positions that its type alone does not."""
     kind = str(config.get("position_embedding_type") or "absolute")
     if not _is_turned(config, facts):
-        return kind not in STORED_TYPES or bool(config.get("rotary"))
+        own = config.get("attn_config")
+        is_rotary = any(
+            isinstance(x, Mapping) and (x.get("rotary") or x.get("rope")) for x in (config, own)
+        )
+        return kind not in STORED_TYPES or is_rotary
     is_interleaved = facts["turn"] == "interleaved"
     is_other = any(key in config and bool(config[key]) != is_interleaved for key in INTERLEAVED)
     return is_other or any(config.get(key) for key in ODD) or kind == "alibi"

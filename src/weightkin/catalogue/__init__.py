@@ -28,6 +28,7 @@ one. All fields, each left out where there is nothing to say:
 ``norms``           ``attn``, ``mlp``, ``last``: how the norm is called that attention, the MLP and
                     the head read through, the first that is there (an MLP without one reads
                     through that of attention); ``centred``: whether they subtract the mean;
+                    ``in_front``: what embeddings pass on their way into the stream;
                     ``on_stream``: those whose gains the stream itself goes through
 ``gain_offset``     what the code adds to the stored gains: 1 where it multiplies by 1 + weight
                     (Gemma); ``last_gain_offset``: the same for the last norm, where it differs
@@ -41,8 +42,10 @@ is ``role: dimensions``, or ``group role: dimensions`` where a block has several
 (``cross``, ``shared``; ``#`` is the number of an expert). Further facts stand beside it, which is
 ``is`` then: ``fixed`` (why V/O dimensions and heads of its attention are not relabelled freely),
 ``heads_fixed`` (the same for heads alone), ``stack`` (the only one it belongs to), ``fused`` (``by
-head``: the queries of a key head, the key and the value stand together), ``behind`` (a module that
-feeds it, if present, instead of the residual stream). Dimensions, one word each in the
+head``: the queries of a key head, the key and the value stand together; ``one key head``: they do
+where there is a single one, and else nobody knows; ``by quarter``: queries, values and keys of a
+quarter of the heads after those of another), ``behind`` (a module that feeds it, if present,
+instead of the residual stream). Dimensions, one word each in the
 order of the stored shape:
 
 =========  =============================================================================

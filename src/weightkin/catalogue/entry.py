@@ -33,7 +33,7 @@ class TensorPart:
     fixed: str = ""  # why V/O dimensions and heads of its attention are not relabelled freely
     heads_fixed: str = ""  # the same for heads alone
     stack: str = ""  # the only stack it may belong to, where prefixes do not show it
-    fused: str = ""  # "by head": queries, keys and values of one head stand together
+    fused: str = ""  # "by head", "one key head", "by quarter": the order of queries, keys, values
     behind: str = ""  # a module that feeds it, if present, instead of the residual stream
 
 
@@ -45,6 +45,7 @@ class Norms:
     mlp: tuple[str, ...] = ()
     last: tuple[str, ...] = ()
     centred: bool | None = None  # whether they subtract the mean; None where nobody looked
+    in_front: tuple[str, ...] = ()  # what embeddings pass on their way into the stream
     on_stream: tuple[str, ...] = ()  # those whose gains the stream itself goes through
 
 

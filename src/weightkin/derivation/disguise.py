@@ -15,10 +15,13 @@ from weightkin.derivation.disguise_maps import MIN_COSINE_SIGN, Experts, maps_of
 from weightkin.derivation.head_bases import (
     KINDS,
     HeadsLooked,
+    Part,
+    axes_of_heads,
     bytes_of_heads,
+    look_at_heads,
     maps_of_bases,
-    match_bases,
     named_bases,
+    of_values,
 )
 from weightkin.derivation.matched_units import (
     AxisReading,
@@ -52,13 +55,14 @@ class Disguise:
     kinds: tuple[str, ...]
     details: dict[str, float]
     maps: dict[str, Ints | Floats]
+    looked: frozenset[Part] = frozenset()  # parts of heads whose bases were looked at
 
 
 def without_bases(found: Disguise) -> Disguise:
     """The same where all values are equal: rows in another order are no other basis."""
     kinds = tuple(x for x in found.kinds if x not in KINDS.values())
     details = {k: x for k, x in found.details.items() if not k.startswith("share_rebased")}
-    return Disguise(kinds, details, found.maps)
+    return Disguise(kinds, details, found.maps, found.looked)
 
 
 def find_disguise(
@@ -113,8 +117,8 @@ def find_disguise(
     experts = _experts(a, b, ran, residual)
     links = _links(draw, ran, residual, experts, is_whole=with_maps)
     looked = _bases(a, b, ran, residual, is_whole=with_maps) if with_bases else HeadsLooked((), 0)
-    rebased = {x.b for x in looked.bases if x.part == "values"}
-    links = [x for x in links if x.b not in rebased]
+    rebased = of_values(looked)
+    links = [x for x in links if (x.b.stack, x.b.block, x.b.name) not in rebased]
     kinds, details = named(links, residual, experts)
     in_bases, numbers = named_bases(looked)
     kinds, details = (*kinds, *in_bases), details | numbers
@@ -123,7 +127,7 @@ def find_disguise(
         maps |= maps_of_bases(looked.bases, maps)
     if maps and {"rotated", "rescaled"} & set(kinds):
         maps |= _norms(a, b)
-    return Disguise(kinds, details, maps)
+    return Disguise(kinds, details, maps, looked.parts)
 
 
 def named(
@@ -224,13 +228,15 @@ def _links(
 def _bases(a: Side, b: Side, ran: StagesRun, residual: Residual, *, is_whole: bool) -> HeadsLooked:
     """Heads in another basis, of as many blocks as are read; none where it cannot be told."""
     is_sketch = any(side.model.sketched is not None for side in (a, b))
-    axes = pair_axes(a.axes("vo"), b.axes("vo"), ran.block_map)
-    if is_sketch or not residual.is_known or not axes:
+    if is_sketch or not residual.is_known:
+        return HeadsLooked((), 0)
+    axes = pair_axes(axes_of_heads(a), axes_of_heads(b), ran.block_map)
+    if not axes:
         return HeadsLooked((), 0)
     n_bytes = max(max(bytes_of_heads(a, x), bytes_of_heads(b, y), 1) for x, y in axes)
     n = len(axes) if is_whole else min(len(axes), MOST_BYTES_OF_HEADS // n_bytes)
     chosen = [axes[(2 * i + 1) * len(axes) // (2 * n)] for i in range(n)]
-    return HeadsLooked(tuple(match_bases(a, b, chosen, residual)), n)
+    return look_at_heads(a, b, chosen, residual)
 
 
 def _aligned(stages: Sequence[Stage]) -> dict[tuple[Axis, Axis], tuple[Ints, Ints]]:

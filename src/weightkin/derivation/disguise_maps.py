@@ -70,7 +70,7 @@ def _heads(values: MatchedUnits) -> dict[str, Ints | Floats]:
     votes = np.zeros((n, n), dtype=np.int64)
     np.add.at(votes, (values.units_a // size, values.units_b // size), 1)
     in_a = np.flatnonzero(votes.max(axis=1) > size // 2)
-    key = f"{block_name(values.b)}.heads"
+    key = f"{block_name(values.b)}.{values.b.name.replace('vo', 'heads', 1)}"
     return {f"{key}.a": in_a, f"{key}.b": votes[in_a].argmax(axis=1)}
 
 

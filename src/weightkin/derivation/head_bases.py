@@ -14,12 +14,15 @@ import numpy.typing as npt
 import scipy
 
 from weightkin.anatomy.gains import gain_before
+from weightkin.anatomy.head_rows import head_rows
+from weightkin.anatomy.positions import entries_of
 from weightkin.anatomy.side import Side
-from weightkin.anatomy.types import Axis, Place
+from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.arrays import Floats, Ints
 from weightkin.derivation.streams import Residual
 from weightkin.errors import UsageError
-from weightkin.evasions.keys import key_layout, plane_matrices
+from weightkin.evasions.keys import Basis, key_bases, plane_matrices
+from weightkin.evasions.whole import whole_anatomy
 
 SAME_HEAD = 0.5  # cosine of two products from which they are those of one head
 MIN_LEFT = 0.3  # share of the energy of rows that what has another name must leave unexplained
@@ -42,12 +45,17 @@ class HeadBases:
     """Heads of one attention of b that are those of a, some of them in another basis."""
 
     part: Part
-    b: Axis  # of its V/O dimensions
+    b: Axis  # its heads
     n_heads: int
     n_rebased: int
     heads_a: Ints
     heads_b: Ints
     matrices: Floats | None  # (n, size, size), V (K) of b by that of a; None: cannot be undone
+
+    @property
+    def suffix(self) -> str:
+        """Of the name of its attention: empty, or ``.cross``."""
+        return self.b.name.removeprefix("heads")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,7 @@ class HeadsLooked:
 
     bases: tuple[HeadBases, ...]
     n_axes: int
+    parts: frozenset[Part] = frozenset()  # that were looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +75,9 @@ class Heads:
     partners: Doubles
 
 
-def match_bases(
+def look_at_heads(
     a: Side, b: Side, axes: Sequence[tuple[Axis, Axis]], residual: Residual
-) -> list[HeadBases]:
+) -> HeadsLooked:
     """Find heads of b whose products are those of a's heads while their rows are not.
 
     Heads are paired by their products, O V or Q'K, over all query heads of a group. A head is
@@ -81,33 +90,43 @@ def match_bases(
     a, b : Side
         The two models. Four matrices of every block are read whole.
     axes : sequence of (Axis, Axis)
-        Pairs of V/O axes.
+        Pairs of heads, of `axes_of_heads`.
     residual : Residual
         How the stream of b stands to that of a.
 
     Returns
     -------
-    list of HeadBases
-        One for each attention and part in which some head is rebased.
+    HeadsLooked
+        With a part of heads for each attention in which some head is rebased.
     """
-    has_norms = any(role in NORMED for side in (a, b) for _, role in side.anatomy.roles)
+    parts = parts_shown(a.anatomy, b.anatomy) if axes else frozenset()
+    planes = _planes(b) if "keys" in parts else {}
     found = []
     for pair in axes:
-        for part in FACTORS:
-            if part == "keys" and has_norms:
-                continue
+        for part in (x for x in FACTORS if x in parts):
             x, y = _read(a, pair[0], part, Residual()), _read(b, pair[1], part, residual)
             if x is not None and y is not None:
-                found.append(_compared(part, pair[1], b, x, y))
-    return [x for x in found if x is not None]
+                of = planes.get((pair[1].stack, pair[1].block, pair[1].name))
+                found.append(_compared(part, pair[1], of, x, y))
+    return HeadsLooked(tuple(x for x in found if x is not None), len(axes), parts)
 
 
-def bytes_of_heads(side: Side, vo: Axis) -> int:
-    """Bytes of the matrices that are read of one attention."""
-    heads = _axis_of_heads(side, vo)
-    places = (*vo.places, *(heads.places if heads else ()))
+def parts_shown(*anatomies: Anatomy) -> frozenset[Part]:
+    """Parts of heads that products of rows show: not keys where they pass a norm."""
+    has_norms = any(role in NORMED for anatomy in anatomies for _, role in anatomy.roles)
+    return frozenset(("values",) if has_norms else FACTORS)
+
+
+def axes_of_heads(side: Side) -> list[Axis]:
+    """Heads of every attention of which queries, keys, values and what reads them are known."""
     roles = {role for both in FACTORS.values() for role in both}
-    tensors = {p.tensor for p in places if p.role in roles}
+    axes = [rows.axis for rows in head_rows(side.model, side.anatomy)]
+    return [axis for axis in axes if roles <= {place.role for place in axis.places}]
+
+
+def bytes_of_heads(side: Side, heads: Axis) -> int:
+    """Bytes of the matrices that are read of one attention."""
+    tensors = {place.tensor for place in heads.places}
     return sum(side.model.tensors[name].n_bytes for name in tensors)
 
 
@@ -123,6 +142,12 @@ def named_bases(looked: HeadsLooked) -> tuple[list[str], dict[str, float]]:
     return kinds, details
 
 
+def of_values(looked: HeadsLooked) -> set[tuple[str, int, str]]:
+    """Stack, block and name of the V/O dimensions of b whose basis changed."""
+    values = (x for x in looked.bases if x.part == "values")
+    return {(x.b.stack, x.b.block, f"vo{x.suffix}") for x in values}
+
+
 def maps_of_bases(
     bases: Sequence[HeadBases], before: Mapping[str, Ints | Floats]
 ) -> dict[str, Ints | Floats]:
@@ -133,7 +158,7 @@ def maps_of_bases(
     bases : sequence of HeadBases
         Values of a block before its keys: those settle which heads belong together.
     before : mapping
-        Maps made so far, which settle it where no values were rebased.
+        Maps made so far, which settle it where no values were rebased; else keys do.
 
     Returns
     -------
@@ -143,17 +168,18 @@ def maps_of_bases(
     maps: dict[str, Ints | Floats] = {}
     for x in bases:
         block = f"{x.b.stack}.{x.b.block}"
-        if x.part == "values":
-            maps |= {f"{block}.heads.a": x.heads_a, f"{block}.heads.b": x.heads_b}
+        heads, basis = (f"{block}.{word}{x.suffix}" for word in ("heads", x.part))
+        if x.part == "values" or f"{heads}.a" not in {**before, **maps}:
+            maps |= {f"{heads}.a": x.heads_a, f"{heads}.b": x.heads_b}
         known = {**before, **maps}
-        if x.matrices is None or f"{block}.heads.a" not in known:
+        if x.matrices is None:
             continue
-        in_b = dict(zip(known[f"{block}.heads.a"], known[f"{block}.heads.b"], strict=True))
+        in_b = dict(zip(known[f"{heads}.a"], known[f"{heads}.b"], strict=True))
         matrices = np.tile(np.eye(x.matrices.shape[1], dtype=np.float32), (x.n_heads, 1, 1))
         for head_a, head_b, matrix in zip(x.heads_a, x.heads_b, x.matrices, strict=True):
             if in_b.get(head_a) == head_b:
                 matrices[head_a] = matrix
-        maps[f"{block}.{x.part}.basis"] = matrices
+        maps[f"{basis}.basis"] = matrices
     return maps
 
 
@@ -186,7 +212,7 @@ def product_cosines(x: Heads, y: Heads) -> Doubles:
     return np.asarray(inner(x, y) / sizes)
 
 
-def _compared(part: Part, of: Axis, b: Side, x: Heads, y: Heads) -> HeadBases | None:
+def _compared(part: Part, of: Axis, basis: Basis | None, x: Heads, y: Heads) -> HeadBases | None:
     if x.rows.shape != y.rows.shape or x.partners.shape != y.partners.shape:
         return None
     cosine = product_cosines(x, y)
@@ -194,16 +220,16 @@ def _compared(part: Part, of: Axis, b: Side, x: Heads, y: Heads) -> HeadBases | 
     is_same = cosine[heads_a, heads_b] >= SAME_HEAD
     heads_a, heads_b = heads_a[is_same], heads_b[is_same]
     matrices, n_rebased = [], 0
-    layout = _layout(b) if part == "keys" else "none"
     for i, k in zip(heads_a, heads_b, strict=True):
         both = ((x.rows[i], y.rows[k]), (x.partners[i], y.partners[k]))
         left = min(_left(*rows, in_place=part == "keys") for rows in both)
         n_rebased += left >= MIN_LEFT and 1 - cosine[i, k] ** 2 <= MAX_OF_LEFT * left
-        matrices.append(_basis(*both[0], is_rotary=layout == "half-split"))
+        matrices.append(_basis(*both[0], basis if part == "keys" else None))
     if not n_rebased:
         return None
     found = np.stack(matrices).astype(np.float32)
-    can_undo = bool(layout) and bool((np.linalg.cond(found) < MOST_CONDITION).all())
+    is_clear = part == "values" or basis is not None
+    can_undo = is_clear and bool((np.linalg.cond(found) < MOST_CONDITION).all())
     n = len(x.rows)
     return HeadBases(part, of, n, int(n_rebased), heads_a, heads_b, found if can_undo else None)
 
@@ -225,56 +251,49 @@ def _left(x: Doubles, y: Doubles, *, in_place: bool) -> float:
     return 1.0 - float(best.sum()) / max(total, TINY)
 
 
-def _basis(x: Doubles, y: Doubles, *, is_rotary: bool) -> Doubles:
-    """The matrix by which y is nearest to x; one that turns and scales planes where rotary."""
-    if not is_rotary:
-        return np.asarray(np.linalg.lstsq(x.T, y.T, rcond=None)[0].T)
-    half = len(x) // 2
-    before, after = (rows[:half] + 1j * rows[half:] for rows in (x, y))
+def _basis(x: Doubles, y: Doubles, of: Basis | None) -> Doubles:
+    """The matrix by which y is nearest to x; of rotary planes one that turns and scales them."""
+    free = np.arange(len(x)) if of is None else of.free
+    mixed = np.linalg.lstsq(x[free].T, y[free].T, rcond=None)[0].T
+    if of is None:
+        return np.asarray(mixed)
+    before, after = (rows[of.planes[0]] + 1j * rows[of.planes[1]] for rows in (x, y))
     size = np.maximum((np.abs(before) ** 2).sum(axis=1), TINY)
     turn = (after * before.conj()).sum(axis=1) / size
-    return np.asarray(plane_matrices(turn.real[None], turn.imag[None], len(x))[0])
+    matrix = plane_matrices(turn.real[None], turn.imag[None], len(x), of.planes)[0]
+    matrix[free[:, None], free] = mixed
+    return np.asarray(matrix)
 
 
-def _read(side: Side, vo: Axis, part: Part, residual: Residual) -> Heads | None:
+def _read(side: Side, heads: Axis, part: Part, residual: Residual) -> Heads | None:
     """Both factors of an attention in one residual basis, the gains of its norm folded in."""
-    heads = _axis_of_heads(side, vo)
-    value = next((p for p in vo.places if p.role == "attn.v"), None)
-    if heads is None or value is None:
-        return None
-    places = (*vo.places, *heads.places)
     read = []
     for role in FACTORS[part]:
-        place = next((p for p in places if p.role == role and _is_matrix(side, p)), None)
+        place = next((p for p in heads.places if p.role == role and _is_matrix(side, p)), None)
         if place is None or place.size % (heads.n_units * place.repeat):
             return None
         x = np.moveaxis(side.model.rows(place.tensor), place.dim, 0)
-        x = x[place.start : place.start + place.size].reshape(place.size, -1)
+        x = x[entries_of(place)].reshape(place.size, -1)
         if role != "attn.o":
-            gain = gain_before(side.model, vo.stack, value)
+            gain = gain_before(side.model, heads.stack, place)
             x = x * gain if len(gain) == x.shape[1] else x
         if residual.kind:
             x = residual.in_a({role: x}, x.shape[1])[role]
         grouped = x.reshape(heads.n_units, place.repeat, -1, x.shape[1]).swapaxes(1, 2)
         read.append(grouped.reshape(heads.n_units, grouped.shape[1], -1).astype(np.float64))
     rows, partners = read
-    is_fit = rows.shape[1] == partners.shape[1] and np.isfinite(rows).all()
-    return Heads(rows, partners) if is_fit and np.isfinite(partners).all() else None
+    is_fit = rows.shape[1] == partners.shape[1]
+    return Heads(rows, partners) if is_fit and all(np.isfinite(x).all() for x in read) else None
 
 
 def _is_matrix(side: Side, place: Place) -> bool:
     return place.index is None and len(side.model.tensors[place.tensor].shape) == 2
 
 
-def _axis_of_heads(side: Side, vo: Axis) -> Axis | None:
-    """The axis of the heads whose V/O dimensions those are."""
-    here = (x for x in side.axes("heads") if (x.stack, x.block) == (vo.stack, vo.block))
-    return next(here, None)
-
-
-def _layout(b: Side) -> str:
-    """How positions act on keys; nothing where it is not known."""
+def _planes(b: Side) -> dict[tuple[str, int, str], Basis]:
+    """How positions act on the keys of every attention; empty where it is not known."""
     try:
-        return key_layout(b.anatomy)
+        found = key_bases(whole_anatomy(b.model, b.anatomy))
     except UsageError:
-        return ""
+        return {}
+    return {(x.axis.stack, x.axis.block, x.axis.name): x for x in found}

@@ -12,13 +12,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy
 
-from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.roles import role_keys
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.arrays import Floats, Ints
 from weightkin.derivation.disguise import named
 from weightkin.derivation.disguise_maps import Experts, maps_of
+from weightkin.derivation.head_bases import (
+    HeadsLooked,
+    axes_of_heads,
+    look_at_heads,
+    maps_of_bases,
+    named_bases,
+    of_values,
+)
 from weightkin.derivation.matched_units import (
     AxisReading,
     MatchedUnits,
@@ -26,7 +33,7 @@ from weightkin.derivation.matched_units import (
     match_experts,
 )
 from weightkin.derivation.streams import Residual, residual_between
-from weightkin.evasions import apply_maps
+from weightkin.evasions import apply_maps, whole_anatomy
 from weightkin.evidence.block_pairs import BlockMap, pair_axes
 from weightkin.evidence.pairs import Views
 from weightkin.evidence.unitmap import UnitMatch, match_units
@@ -56,7 +63,7 @@ class WayBack:
             for name, info in model.tensors.items()
         }
         arrays = {n: model.rows(n) if x.dtype.kind not in "iub" else x for n, x in stored.items()}
-        restored = apply_maps(arrays, read_anatomy(model), self.maps).arrays
+        restored = apply_maps(arrays, whole_anatomy(model), self.maps).arrays
         if EXACT.issuperset(self.kinds):
             restored = {name: x.astype(stored[name].dtype) for name, x in restored.items()}
         made = model_from_arrays(restored, name=model.name, config=model.config)
@@ -91,14 +98,24 @@ def way_back(a: Side, b: Side, *, is_aligned: bool) -> WayBack | None:
             before = links.get(pair[1])
             if found is not None and (before is None or _like(found) > _like(before)):
                 links[pair[1]] = found
-    matched = list(links.values())
-    kinds, _ = named(matched, residual, experts)
+    looked = _heads(a, b, residual, blocks)
+    in_bases, _ = named_bases(looked)
+    rebased = of_values(looked) if in_bases else set()
+    matched = [x for x in links.values() if (x.b.stack, x.b.block, x.b.name) not in rebased]
+    kinds = (*named(matched, residual, experts)[0], *in_bases)
     if not kinds:
         return None
     maps = maps_of(matched, residual, experts, kinds)
+    maps |= maps_of_bases(looked.bases, maps) if in_bases else {}
     if {"rotated", "rescaled"} & set(kinds):
         maps |= _norms(a, b, blocks)
     return WayBack(kinds, maps)
+
+
+def _heads(a: Side, b: Side, residual: Residual, blocks: BlockMap) -> HeadsLooked:
+    """Heads of b in another basis."""
+    pairs = pair_axes(axes_of_heads(b), axes_of_heads(a), blocks)
+    return look_at_heads(a, b, [(x, y) for y, x in pairs], residual)
 
 
 def _experts(a: Side, b: Side, residual: Residual, blocks: BlockMap) -> Experts:

@@ -14,6 +14,7 @@ from weightkin.derivation.disguise import Disguise
 from weightkin.derivation.distances import ROUNDING, PairRelation, relate
 from weightkin.derivation.equality import Equality
 from weightkin.derivation.extra_bits import with_noise
+from weightkin.derivation.head_bases import Part
 from weightkin.derivation.in_common import InCommon, in_common
 from weightkin.derivation.lattice import KnownLevels
 from weightkin.derivation.lossy import NUMPY_FORMATS, Explained, clues_of_kind, explain
@@ -21,6 +22,7 @@ from weightkin.derivation.networks import shared_part
 from weightkin.derivation.noise import Noise, white_noise
 from weightkin.derivation.pairing import TensorPair
 from weightkin.derivation.rank import rank_of_difference
+from weightkin.derivation.replaced import numbers_of, replaced
 from weightkin.derivation.structure import unrelated_blocks
 from weightkin.derivation.unchanged import NamedKind, kind_of_equal, may_be_equal, without_partner
 from weightkin.records import Clue, Direction, clue
@@ -31,7 +33,6 @@ LONG_WAY = 0.42  # typical relative distance past which training was no fine-tun
 SAME_WEIGHTS = 0.6  # typical cosine under which only an initialisation may be shared
 REST_ALIKE = 0.8  # median cosine of the matrices that were not replaced
 MIN_KEPT = 0.2  # share of matrices that must be related before the others count as replaced
-DONOR = 0.1  # change of norm, in logs, up to which a replaced block was trained as long
 MAX_RANK_SHARE = 0.5  # of the smaller side of a sample
 
 
@@ -162,16 +163,16 @@ def _named(
     if explained is not None and explained.is_complete:
         return explained.kinds, explained.details, clues_of_kind(explained, child)
     if disguise.kinds:
-        return disguise.kinds, disguise.details | _numbers(relation), ()
+        return disguise.kinds, disguise.details | numbers_of(relation), ()
     if noise is not None:
         return ("noise",), {"share": round(noise.share, 5)}, (clue("white-difference"),)
     if explained is None and relation.share_equal == 1.0 and not_finite:
         found = clue("equal-but-not-finite", n=len(not_finite))
-        return ("unknown",), _numbers(relation), (found,)
+        return ("unknown",), numbers_of(relation), (found,)
     if explained is not None and explained.is_map:  # of all that both hold
         lines = clues_of_kind(explained, child)
         return (*explained.kinds, "part"), explained.details | without_partner(relation), lines
-    kind, details, trained = _trained(relation)
+    kind, details, trained = _trained(relation, disguise.looked)
     if explained is None and any(p.a.code != p.b.code for p in relation.pairs):
         kind = (*kind, "quantised")  # on the way from one to the other, whatever else was done
     if explained is not None:  # a map of shape, and training after it
@@ -208,9 +209,9 @@ def _better(
     return found[0] if found else (None, names[1])
 
 
-def _trained(relation: PairRelation) -> NamedKind:
+def _trained(relation: PairRelation, looked: frozenset[Part]) -> NamedKind:
     """Kinds of training: parts replaced, low-rank, tuned, trained on, or not to be told."""
-    numbers = _numbers(relation)
+    numbers = numbers_of(relation)
     unpaired = without_partner(relation)
     if relation.share_equal == 1.0 and unpaired:
         return ("part",), numbers | unpaired, (clue("equal-names-equal"),)
@@ -220,7 +221,7 @@ def _trained(relation: PairRelation) -> NamedKind:
     n = len(relation.matrices)
     rest = [t.cosine for t in relation.matrices if t not in lost]
     if lost and len(rest) >= MIN_KEPT * n and np.median(rest) >= REST_ALIKE:
-        return _replaced(relation, whole, partly)
+        return replaced(relation, whole, partly, looked)
     lora = _low_rank(relation)
     if lora is not None:
         return lora
@@ -232,32 +233,6 @@ def _trained(relation: PairRelation) -> NamedKind:
         return ("continued-pretraining",), numbers, (clue("moved-far", **figures),)
     changed = sorted({t.role for t in relation.tensors if not t.is_equal})
     return ("fine-tuned",), numbers | {"roles": changed}, (clue("distance", **figures),)
-
-
-def _replaced(relation: PairRelation, whole: set[int], partly: set[int]) -> NamedKind:
-    """Part of one model is unrelated: another model's blocks, or an initialisation trained anew.
-
-    Whole blocks whose norms are those of the blocks they stand for were trained as long, in another
-    model: a hybrid. Anything else was begun afresh here.
-    """
-    lost = relation.unrelated
-    rest = [t for t in relation.tensors if t.block_b >= 0 and t.block_b not in whole]
-    stored = {pair.b.name: pair.b.stored_name for pair in relation.pairs}
-    names = sorted(stored[t.name_b] for t in lost)
-    roles = sorted({t.role for t in lost})
-    norms = [(t.squared_norm_a, t.squared_norm_b) for t in lost]
-    ratios = [0.5 * np.log(y / x) for x, y in norms if 0 < x < np.inf and 0 < y < np.inf]
-    shift = float(np.median(np.abs(ratios))) if ratios else None  # zeros have no ratio
-    numbers = dict(_numbers(relation))
-    if shift is not None:
-        numbers["log_norm_ratio"] = round(shift, 4)
-    is_equal = bool(rest) and all(t.is_equal for t in rest)
-    if is_equal and whole and not partly and shift is not None and shift < DONOR:
-        found = clue("blocks-share-nothing", n=len(whole))
-        return ("hybrid",), numbers | {"blocks": sorted(whole), "roles": roles}, (found,)
-    where = {"blocks": sorted(whole)} if whole and not partly else {"roles": roles}
-    found = clue("matrices-share-nothing", n=len(names))
-    return ("fine-tuned",), numbers | {"reinitialised": where | {"names": names}}, (found,)
 
 
 def _low_rank(relation: PairRelation) -> NamedKind | None:
@@ -277,7 +252,7 @@ def _low_rank(relation: PairRelation) -> NamedKind | None:
     rank = Counter(ranks).most_common(1)[0][0]
     if not rank:  # most changes are as small as rounding, which says nothing of how they came
         return None
-    details = {"rank": rank, "modules": sorted(modules)} | _numbers(relation)
+    details = {"rank": rank, "modules": sorted(modules)} | numbers_of(relation)
     n_equal = len(relation.tensors) - len(ranks)
     return ("lora",), details, (clue("low-rank", n=len(ranks), rank=rank, n_equal=n_equal),)
 
@@ -290,11 +265,3 @@ def _rank(pair: TensorPair) -> int | None:
 def _module(name: str) -> str:
     parts = [part for part in name.split("[")[0].split(".") if part not in ("weight", "bias")]
     return parts[-1] if parts else name
-
-
-def _numbers(relation: PairRelation) -> dict[str, Any]:
-    return {
-        "relative_distance": round(relation.relative_distance, 5),
-        "typical_distance": round(relation.typical_distance, 5),
-        "share_equal": round(relation.share_equal, 5),
-    }

@@ -10,6 +10,7 @@ and units that cancel; `factors`: matrices as two factors. `blocks`: blocks that
 `experts`: mixtures. `residual`: the stream permuted or rotated, by way of `stream`, which knows
 whose norm is whose. `together`: all at once. `framing`: the opposite attack, an innocent model
 lined up with a reference. `recovered`: the way back. `places`: the hands that do it.
+`whole`: an anatomy that also has heads whose rows stand together, which rewrites of heads need.
 """
 
 from typing import TYPE_CHECKING
@@ -35,10 +36,12 @@ if TYPE_CHECKING:
     from weightkin.evasions.together import change_all
     from weightkin.evasions.tokens import enlarge_rows, permute_vocabulary
     from weightkin.evasions.units import flip_unit_signs, permute_units, rescale_units
+    from weightkin.evasions.whole import WholeAnatomy, whole_anatomy
     from weightkin.evasions.widths import duplicate_units, split_units
 
 __all__ = [
     "Rewritten",
+    "WholeAnatomy",
     "apply_maps",
     "cancel_units",
     "change_all",
@@ -63,10 +66,12 @@ __all__ = [
     "split_units",
     "spread_units",
     "turn_planes",
+    "whole_anatomy",
 ]
 
 _HOMES = {
     "Rewritten": "places",
+    "WholeAnatomy": "whole",
     "apply_maps": "recovered",
     "cancel_units": "inert",
     "change_all": "together",
@@ -91,6 +96,7 @@ _HOMES = {
     "split_units": "widths",
     "spread_units": "inert",
     "turn_planes": "keys",
+    "whole_anatomy": "whole",
 }
 __getattr__ = names_of(__name__, _HOMES)
 

@@ -18,11 +18,13 @@ from weightkin.evasions.places import (
     finish,
     inverse_transposes,
     mix,
+    put_along,
     random_rotations,
     random_scales,
     random_signs,
     widen,
 )
+from weightkin.evasions.whole import check_unclipped
 
 
 def permute_heads(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator) -> Rewritten:
@@ -55,7 +57,7 @@ def permute_heads(arrays: Arrays, anatomy: Anatomy, rng: np.random.Generator) ->
         for place in places:
             block = along(wide, place)
             heads = block.reshape(axis.n_units, len(block) // axis.n_units, *block.shape[1:])
-            block[...] = heads[order].reshape(block.shape)
+            put_along(wide, place, heads[order].reshape(block.shape))
     return finish(wide, "permute_heads")
 
 
@@ -145,8 +147,9 @@ def change_value_basis(
     Raises
     ------
     UsageError
-        No V/O dimensions are known, or ``spread`` is not over 1.
+        No V/O dimensions are known, values are clipped, or ``spread`` is not over 1.
     """
+    check_unclipped(anatomy)
 
     def draw(n: int, size: int) -> Floats:
         left, right = random_rotations(rng, n, size), random_rotations(rng, n, size)

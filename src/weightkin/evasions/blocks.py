@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from weightkin.anatomy.types import Anatomy
-from weightkin.catalogue import entries
 from weightkin.errors import UsageError
 from weightkin.evasions.places import Arrays, Rewritten, finish, widen
 from weightkin.evasions.stream import open_stream
@@ -54,8 +53,8 @@ def insert_blocks(
         Which matrix reads which norm is not known, there is more than one stack, a block has no
         writer, or there is no such block.
     """
-    open_stream(widen(arrays), anatomy)  # refuses what it does not know
-    entry = entries()[anatomy.family]
+    stream = open_stream(widen(arrays), anatomy, to_turn=False)  # refuses what it does not know
+    entry = stream.entry
     in_blocks = re.compile(rf"(?P<before>(?:.*\.)?(?:{'|'.join(entry.blocks)})\.)(\d+)(\..*)")
     parts = {name: found for name in arrays if (found := in_blocks.fullmatch(name))}
     n_blocks = 1 + max((int(x[2]) for x in parts.values()), default=-1)

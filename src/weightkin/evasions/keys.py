@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from weightkin.errors import UsageError
 from weightkin.evasions.places import (
     Arrays,
     Floats,
+    Ints,
     Rewritten,
     Wide,
     axes_of,
@@ -23,9 +24,19 @@ from weightkin.evasions.places import (
     random_scales,
     widen,
 )
+from weightkin.evasions.whole import WholeAnatomy, check_unclipped
 
 Rotary = Literal["half-split", "none"]
 QUARTERS = np.array([(1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0)])  # cosine and sine
+
+
+class Basis(NamedTuple):
+    """What may be done to the keys of each head of one attention."""
+
+    axis: Axis
+    size: int  # of a key
+    planes: tuple[Ints, Ints]  # first and second dimensions of what positions turn
+    free: Ints  # dimensions of which any invertible matrix may be made
 
 
 def rotate_queries_keys(
@@ -38,21 +49,22 @@ def rotate_queries_keys(
 ) -> Rewritten:
     """Change the basis of queries and keys in each head, keeping all their scalar products.
 
-    Preserves the function if ``rotary`` is right; biases and grouped queries are carried along.
+    Every rotary plane is turned and rescaled by itself, which commutes with positions; what they do
+    not turn is multiplied by any invertible matrix. Biases and grouped queries are carried along.
+    Preserves the function if what positions do is right.
 
     Parameters
     ----------
     arrays : mapping of str to ndarray
         Tensors of the model.
     anatomy : Anatomy
-        Where its axes lie.
+        Where its axes lie; a `WholeAnatomy` says more of positions, and of heads.
     rng : Generator
         Draws the matrices.
     rotary : {"half-split", "none"}, optional
-        Half-split: every frequency (dimensions ``j`` and ``j + size / 2``, as in transformers) is
-        turned and rescaled by itself, which commutes with rotary positions over the whole head.
-        ``"none"``: the matrix of a head is any invertible one. By default Llama-like models are
-        half-split, models with stored position tables not rotary.
+        Half-split: planes are dimensions ``j`` and ``j + size / 2``, as in transformers, of the
+        whole head. ``"none"``: positions turn nothing. By default what is certain of the model
+        type; else Llama-like models are half-split, those with stored positions not rotary.
     spread : float
         Scales lie between ``1 / spread`` and ``spread``; over 1.
 
@@ -63,14 +75,23 @@ def rotate_queries_keys(
     Raises
     ------
     UsageError
-        Queries or keys pass a norm, how positions act on heads is not known, or heads do not fit.
+        Queries or keys pass a norm or are clipped, how positions act on heads is not known, or
+        heads do not fit.
     """
-    layout = rotary or key_layout(anatomy)
+    check_unclipped(anatomy)
 
-    def draw(n: int, size: int) -> Floats:
-        return _key_matrices(rng, n, size, layout, spread)
+    def draw(basis: Basis) -> Floats:
+        n, n_free, n_planes = basis.axis.n_units, len(basis.free), len(basis.planes[0])
+        angle = rng.uniform(0, 2 * np.pi, (n, n_planes))
+        length = random_scales(rng, (n, n_planes), spread)
+        cos, sin = length * np.cos(angle), length * np.sin(angle)
+        matrices = plane_matrices(cos, sin, basis.size, basis.planes)
+        left, right = (random_rotations(rng, n, n_free) for _ in "lr")
+        mixed = (left * random_scales(rng, (n, 1, n_free), spread)) @ right
+        matrices[:, basis.free[:, None], basis.free] = mixed
+        return matrices
 
-    return _change_keys(arrays, anatomy, draw, "rotate_queries_keys")
+    return _change_keys(arrays, key_bases(anatomy, rotary), draw, "rotate_queries_keys")
 
 
 def turn_planes(
@@ -78,15 +99,15 @@ def turn_planes(
 ) -> Rewritten:
     """Turn every rotary plane of each key head, and of all queries that read it, by an angle.
 
-    Preserves the function of heads that are rotary over all their dimensions: turns of a plane
-    commute with positions. Unlike `rotate_queries_keys` it leaves all lengths alone.
+    Preserves the function: turns of a plane commute with positions. Unlike `rotate_queries_keys` it
+    leaves all lengths alone, and dimensions that are not rotary.
 
     Parameters
     ----------
     arrays : mapping of str to ndarray
         Tensors of the model.
     anatomy : Anatomy
-        Where its axes lie.
+        Where its axes lie; a `WholeAnatomy` says more of positions, and of heads.
     rng : Generator
         Draws the angles.
     is_quarter : bool
@@ -101,19 +122,22 @@ def turn_planes(
     UsageError
         Queries or keys pass a norm, or rotary planes are not known.
     """
-    if (layout := key_layout(anatomy)) != "half-split":
-        raise UsageError(f"a {anatomy.family} model: its heads have no rotary planes ({layout})")
+    if not is_quarter:
+        check_unclipped(anatomy)
+    bases = key_bases(anatomy)
+    if not any(len(basis.planes[0]) for basis in bases):
+        raise UsageError(f"a {anatomy.family} model: its heads have no rotary planes")
 
-    def draw(n: int, size: int) -> Floats:
-        shape = n, size // 2
+    def draw(basis: Basis) -> Floats:
+        shape = basis.axis.n_units, len(basis.planes[0])
         if is_quarter:
             cos, sin = np.moveaxis(QUARTERS[rng.integers(4, size=shape)], -1, 0)
         else:
             angle = rng.uniform(0, 2 * np.pi, shape)
             cos, sin = np.cos(angle), np.sin(angle)
-        return plane_matrices(cos, sin, size)
+        return plane_matrices(cos, sin, basis.size, basis.planes)
 
-    return _change_keys(arrays, anatomy, draw, "turn_planes")
+    return _change_keys(arrays, bases, draw, "turn_planes")
 
 
 def change_keys(wide: Wide, axis: Axis, matrices: Floats) -> None:
@@ -140,35 +164,73 @@ def change_keys(wide: Wide, axis: Axis, matrices: Floats) -> None:
 
 
 def _change_keys(
-    arrays: Arrays, anatomy: Anatomy, draw: Callable[[int, int], Floats], done: str
+    arrays: Arrays, bases: Sequence[Basis], draw: Callable[[Basis], Floats], done: str
 ) -> Rewritten:
     """Multiply K of each head by a matrix, and Q of all heads that read it by what makes up."""
-    if any(role in ("attn.q_norm", "attn.k_norm") for _, role in anatomy.roles):
-        raise UsageError(f"a {anatomy.family} model: queries and keys pass a norm, no rotation")
     wide = widen(arrays)
-    for axis in axes_of(anatomy, "heads", "attn.q", "attn.k"):
-        change_keys(wide, axis, draw(axis.n_units, _key_size(axis)))
+    for basis in bases:
+        change_keys(wide, basis.axis, draw(basis))
     return finish(wide, done)
 
 
-def _key_matrices(
-    rng: np.random.Generator, n: int, size: int, layout: Rotary, spread: float
-) -> Floats:
-    """Random matrices that may act on the keys of each head; shape ``(n, size, size)``."""
-    if layout == "none":
-        left, right = random_rotations(rng, n, size), random_rotations(rng, n, size)
-        return np.asarray((left * random_scales(rng, (n, 1, size), spread)) @ right)
-    angle = rng.uniform(0, 2 * np.pi, (n, size // 2))
-    length = random_scales(rng, (n, size // 2), spread)
-    return plane_matrices(length * np.cos(angle), length * np.sin(angle), size)
+def key_bases(anatomy: Anatomy, rotary: Rotary | None = None) -> list[Basis]:
+    """What may be done to queries and keys of every attention.
+
+    Parameters
+    ----------
+    anatomy : Anatomy
+        Where its axes lie.
+    rotary : {"half-split", "none"}, optional
+        As in `rotate_queries_keys`.
+
+    Returns
+    -------
+    list of Basis
+
+    Raises
+    ------
+    UsageError
+        Queries or keys pass a norm, how positions act on heads is not known, or heads do not fit.
+    """
+    if any(role in ("attn.q_norm", "attn.k_norm") for _, role in anatomy.roles):
+        raise UsageError(f"a {anatomy.family} model: queries and keys pass a norm, no rotation")
+    if rotary is None and isinstance(anatomy, WholeAnatomy) and anatomy.keys:
+        if any({"attn.v", "attn.o"} - {p.role for p in x.axis.places} for x in anatomy.keys):
+            raise UsageError(f"a {anatomy.family} model: its heads do not fit")
+        return [
+            Basis(x.axis, x.size, x.planes(), np.arange(x.n_turned, x.size)) for x in anatomy.keys
+        ]
+    is_turned = (rotary or key_layout(anatomy)) == "half-split"
+    found = []
+    for axis in axes_of(anatomy, "heads", "attn.q", "attn.k"):
+        size = _key_size(axis)
+        dims = np.arange(size)
+        if is_turned and size % 2:
+            raise UsageError(f"rotary heads of {size} dimensions, not an even number")
+        half = size // 2 if is_turned else 0
+        found.append(Basis(axis, size, (dims[:half], dims[half : 2 * half]), dims[2 * half :]))
+    return found
 
 
-def plane_matrices(cos: Floats, sin: Floats, size: int) -> Floats:
-    """Matrices that turn dimensions ``j`` and ``j + size / 2`` of a head: ``(n, size, size)``."""
-    if size % 2:
-        raise UsageError(f"rotary heads of {size} dimensions, not an even number")
-    first, second = np.arange(size // 2), np.arange(size // 2, size)
-    matrices = np.zeros((len(cos), size, size))
+def plane_matrices(cos: Floats, sin: Floats, size: int, planes: tuple[Ints, Ints]) -> Floats:
+    """Matrices that turn planes of the dimensions of a head, and nothing else.
+
+    Parameters
+    ----------
+    cos, sin : ndarray
+        ``(n_heads, n_planes)``.
+    size : int
+        Of a head.
+    planes : (ndarray, ndarray)
+        First and second dimension of every plane.
+
+    Returns
+    -------
+    ndarray
+        ``(n_heads, size, size)``.
+    """
+    first, second = planes
+    matrices = np.tile(np.eye(size), (len(cos), 1, 1))
     matrices[:, first, first] = matrices[:, second, second] = cos
     matrices[:, second, first], matrices[:, first, second] = sin, -sin
     return matrices

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from weightkin.anatomy.positions import is_view, positions
+from weightkin.anatomy.positions import entries_of, is_view, positions
 from weightkin.anatomy.types import Anatomy, Axis, AxisKind, Place
 from weightkin.errors import UsageError
 
@@ -51,9 +51,15 @@ def finish(wide: Wide, done: str, **config_changes: Any) -> Rewritten:
 
 
 def along(wide: Wide, place: Place) -> Floats:
-    """A writable view of one place with its axis first: shape ``(place.size, ...)``."""
+    """One place with its axis first: shape ``(place.size, ...)``; a writable view if in one run."""
     array = wide[place.tensor] if place.index is None else wide[place.tensor][place.index]
-    return np.moveaxis(array, place.dim, 0)[place.start : place.start + place.size]
+    return np.moveaxis(array, place.dim, 0)[entries_of(place)]
+
+
+def put_along(wide: Wide, place: Place, block: Floats) -> None:
+    """Write what `along` read, changed, in place."""
+    array = wide[place.tensor] if place.index is None else wide[place.tensor][place.index]
+    np.moveaxis(array, place.dim, 0)[entries_of(place)] = block
 
 
 def units_along(wide: Wide, axis: Axis, place: Place) -> Floats:
@@ -162,7 +168,8 @@ def mix(wide: Wide, place: Place, matrices: Floats) -> None:
     block = values_along(wide, place)
     n, size, _ = matrices.shape
     heads = block.reshape(n, place.repeat, size, math.prod(block.shape[1:]))
-    block[...] = np.einsum("gij,grjk->grik", matrices, heads).reshape(block.shape)
+    mixed = np.einsum("gij,grjk->grik", matrices, heads).reshape(block.shape)
+    put_along(wide, place, mixed)
 
 
 def axes_of(anatomy: Anatomy, kind: AxisKind, *needed: str) -> tuple[Axis, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from weightkin.anatomy.types import Anatomy, Axis, Place
+from weightkin.errors import UsageError
 from weightkin.evasions.attention import change_values
 from weightkin.evasions.experts import relabel_experts
 from weightkin.evasions.keys import change_keys
@@ -20,11 +21,13 @@ from weightkin.evasions.places import (
     Wide,
     along,
     finish,
+    put_along,
     reorder,
     scale,
     widen,
 )
 from weightkin.evasions.stream import open_stream, turn
+from weightkin.evasions.whole import WholeAnatomy
 
 Maps = Mapping[str, npt.NDArray[Any]]
 
@@ -41,7 +44,7 @@ def apply_maps(arrays: Arrays, anatomy: Anatomy, maps: Maps) -> Rewritten:
     arrays : mapping of str to ndarray
         Tensors of b.
     anatomy : Anatomy
-        Where the axes of b lie.
+        Where the axes of b lie, best from `whole_anatomy`.
     maps : mapping of str to ndarray
         Content of the file that ``compare --recover`` wrote (format: docs/methods.md).
 
@@ -53,7 +56,8 @@ def apply_maps(arrays: Arrays, anatomy: Anatomy, maps: Maps) -> Rewritten:
     Raises
     ------
     UsageError
-        The maps rotate the stream or change norms, and which matrix reads which is not known.
+        The maps rotate the stream or change norms, and which matrix reads which is not known; or
+        they move values that `anatomy` does not show: one of `whole_anatomy` does.
     """
     wide = widen(arrays)
     for axis in anatomy.axes:
@@ -128,8 +132,9 @@ def _restore_values(wide: Wide, anatomy: Anatomy, axis: Axis, key: str, maps: Ma
     """Heads first, then the value dimensions inside each; queries and keys follow their heads."""
     size = axis.head_size
     heads = np.arange(axis.n_units // size)
-    stem = f"{axis.stack}.{axis.block}.heads"
-    if f"{stem}.a" in maps:
+    stem = f"{axis.stack}.{axis.block}.{_name_of_heads(axis)}"
+    _check_values(axis)
+    if f"{stem}.a" in maps and _axes_of_heads(anatomy, axis):
         heads = completed(maps[f"{stem}.a"], maps[f"{stem}.b"], len(heads))
     units_a, units_b = maps[f"{key}.a"], maps[f"{key}.b"]
     order = []
@@ -144,38 +149,70 @@ def _restore_values(wide: Wide, anatomy: Anatomy, axis: Axis, key: str, maps: Ma
     _move_keys(wide, anatomy, axis, heads)
 
 
+def _check_values(axis: Axis) -> None:
+    if {"attn.v", "attn.o"} - {place.role for place in axis.places}:
+        where = f"{axis.stack} block {axis.block}, {axis.name}"
+        raise UsageError(f"{where}: values and what reads them are not both known")
+
+
 def _move_keys(wide: Wide, anatomy: Anatomy, vo: Axis, heads: Ints) -> None:
     """Queries and keys follow their heads."""
     for place in (p for axis in _axes_of_heads(anatomy, vo) for p in axis.places):
         if place.role in ("attn.q", "attn.k"):
             block = along(wide, place)
             rows = block.reshape(len(heads), -1, *block.shape[1:])
-            block[...] = rows[heads].reshape(block.shape)
+            put_along(wide, place, rows[heads].reshape(block.shape))
+
+
+def _name_of_heads(vo: Axis) -> str:
+    return vo.name.replace("vo", "heads", 1)
 
 
 def _axes_of_heads(anatomy: Anatomy, vo: Axis) -> list[Axis]:
+    """The axis of the heads whose V/O dimensions those are, if queries and keys are known."""
+    wanted = vo.stack, vo.block, _name_of_heads(vo)
     return [
-        x for x in anatomy.axes if x.kind == "heads" and (x.stack, x.block) == (vo.stack, vo.block)
+        x
+        for x in anatomy.axes
+        if (x.stack, x.block, x.name) == wanted
+        and {"attn.q", "attn.k"} <= {place.role for place in x.places}
     ]
+
+
+def _axes_of_keys(anatomy: Anatomy, vo: Axis) -> list[Axis]:
+    """The same, also where heads cannot change places."""
+    keys = anatomy.keys if isinstance(anatomy, WholeAnatomy) else ()
+    wanted = vo.stack, vo.block, _name_of_heads(vo)
+    others = [x.axis for x in keys if (x.axis.stack, x.axis.block, x.axis.name) == wanted]
+    return _axes_of_heads(anatomy, vo) or others
 
 
 def _restore_bases(wide: Wide, anatomy: Anatomy, maps: Maps) -> None:
     """Heads whose values were rebased go to their places; then values and keys to their bases."""
     for axis in (x for x in anatomy.axes if x.kind == "vo"):
-        stem = f"{axis.stack}.{axis.block}"
-        values, keys = (maps.get(f"{stem}.{part}.basis") for part in ("values", "keys"))
+        block, suffix = f"{axis.stack}.{axis.block}", axis.name.removeprefix("vo")
+        values, keys = (maps.get(f"{block}.{part}{suffix}.basis") for part in ("values", "keys"))
+        heads, is_moved = f"{block}.heads{suffix}", f"{block}.{axis.name}.a" in maps
+        if (values is not None or keys is not None) and not is_moved and f"{heads}.a" in maps:
+            _move_heads(wide, anatomy, axis, maps, heads)
         if values is not None:
-            size = axis.head_size
-            order = completed(maps[f"{stem}.heads.a"], maps[f"{stem}.heads.b"], len(values))
-            dims = (order[:, None] * size + np.arange(size)).ravel()
-            for place in axis.places:
-                if place.role in ("attn.v", "attn.o"):
-                    _reorder_values(wide, place, dims, np.ones(axis.n_units), size)
-            _move_keys(wide, anatomy, axis, order)
             change_values(wide, axis, np.linalg.inv(values.astype(np.float64)))
         if keys is not None:
-            for heads in _axes_of_heads(anatomy, axis):
-                change_keys(wide, heads, np.linalg.inv(keys.astype(np.float64)))
+            for heads_axis in _axes_of_keys(anatomy, axis):
+                change_keys(wide, heads_axis, np.linalg.inv(keys.astype(np.float64)))
+
+
+def _move_heads(wide: Wide, anatomy: Anatomy, vo: Axis, maps: Maps, key: str) -> None:
+    """Whole heads go to their places, where they can change places."""
+    size = vo.head_size
+    _check_values(vo)
+    if _axes_of_heads(anatomy, vo):
+        order = completed(maps[f"{key}.a"], maps[f"{key}.b"], vo.n_units // size)
+        dims = (order[:, None] * size + np.arange(size)).ravel()
+        for place in vo.places:
+            if place.role in ("attn.v", "attn.o"):
+                _reorder_values(wide, place, dims, np.ones(vo.n_units), size)
+        _move_keys(wide, anatomy, vo, order)
 
 
 def _reorder_values(wide: Wide, place: Place, order: Ints, factor: Floats, size: int) -> None:
@@ -185,7 +222,7 @@ def _reorder_values(wide: Wide, place: Place, order: Ints, factor: Floats, size:
     by_unit = np.moveaxis(groups, 2, 1).reshape(len(order), place.repeat, -1)
     changed = (by_unit * factor[:, None, None])[order]
     back = changed.reshape(-1, size, place.repeat, *block.shape[1:])
-    block[...] = np.moveaxis(back, 1, 2).reshape(block.shape)
+    put_along(wide, place, np.moveaxis(back, 1, 2).reshape(block.shape))
 
 
 def _restore_residual(wide: Wide, anatomy: Anatomy, maps: Maps) -> None:

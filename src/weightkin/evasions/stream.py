@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from weightkin.anatomy.types import Anatomy, Place
-from weightkin.catalogue import Entry, entries
+from weightkin.catalogue import Entry
 from weightkin.catalogue.entry import Norms
 from weightkin.errors import UsageError
 from weightkin.evasions.places import Floats, Wide, along, axes_of, check_float, values_along
+from weightkin.evasions.whole import entry_of
 
 _AFTER_FIRST = ("attn.q", "attn.k", "attn.v", "attn.qkv")
 _AFTER_SECOND = ("mlp.gate", "mlp.up", "mlp.gate_up", "router")
@@ -37,11 +38,15 @@ class Stream:
     norms: tuple[Norm, ...]
     writers: tuple[Place, ...]
     is_centred: bool
+    entry: Entry
 
 
-def open_stream(wide: Wide, anatomy: Anatomy) -> Stream:
-    """Find the stream, or refuse; an unembedding tied to the embedding is written out in `wide`."""
-    entry = entries().get(anatomy.family)
+def open_stream(wide: Wide, anatomy: Anatomy, *, to_turn: bool = True) -> Stream:
+    """Find the stream, or refuse; an unembedding tied to the embedding is written out in `wide`.
+
+    What embeddings pass on their way into the stream keeps it from being turned, and no more.
+    """
+    entry = entry_of(anatomy)
     if entry is None or entry.norms.centred is None:
         raise UsageError(f"a {anatomy.family} model: which matrix reads which norm is not known")
     axes = axes_of(anatomy, "residual")
@@ -51,6 +56,10 @@ def open_stream(wide: Wide, anatomy: Anatomy) -> Stream:
     if not any(place.role in _AFTER_LAST for place in places):
         places.append(_untie(wide, places, width, entry))
     gains = [p.tensor for p in places if p.role == "norm" and not p.tensor.endswith(".bias")]
+    before = [gain for gain in gains if _stem(gain) in entry.norms.in_front]
+    if before and to_turn:
+        raise UsageError(f"{before[0]}: no rotation leaves a norm in front of the stream alone")
+    gains = [gain for gain in gains if gain not in before]
     readers = _readers(entry.norms, gains)
     norms = tuple(_norm(wide, gain, readers, gains, places) for gain in gains)
     writers = tuple(place for place in places if place.role in _WRITERS)
@@ -59,7 +68,7 @@ def open_stream(wide: Wide, anatomy: Anatomy) -> Stream:
     if strays:
         raise UsageError(f"{strays[0]}: its part in the residual stream is not known")
     is_centred = entry.norms.centred or any(norm.bias for norm in norms)
-    return Stream(width, norms, writers, is_centred)
+    return Stream(width, norms, writers, is_centred, entry)
 
 
 def turn(
@@ -120,9 +129,13 @@ def _turn_norm(
 
 def _readers(names: Norms, gains: list[str]) -> dict[str, tuple[str, ...]]:
     """Roles that read the stream through a norm, by its name: of every list the first there is."""
-    stems = {gain.removesuffix(".weight").rpartition(".")[2] for gain in gains}
-    lists = ((names.attn, _AFTER_FIRST), (names.mlp, _AFTER_SECOND), (names.last, _AFTER_LAST))
-    return {next((x for x in some if x in stems), ""): roles for some, roles in lists}
+    stems = {_stem(gain) for gain in gains}
+    attn, mlp, last = (
+        next((name for name in some if name in stems), "")
+        for some in (names.attn, names.mlp, names.last)
+    )
+    first = _AFTER_FIRST if mlp else (*_AFTER_FIRST, *_AFTER_SECOND)  # of both
+    return {attn: first, mlp: _AFTER_SECOND, last: _AFTER_LAST}
 
 
 def _norm(
@@ -156,6 +169,10 @@ def _untie(wide: Wide, places: list[Place], width: int, entry: Entry) -> Place:
         raise UsageError("no head: a rotation would show in the output of the last norm")
     wide[entry.unembedding] = wide[tables[0]].copy()
     return Place(entry.unembedding, 1, 0, width, "unembed")
+
+
+def _stem(gain: str) -> str:
+    return gain.removesuffix(".weight").rpartition(".")[2]
 
 
 def _bias_of(wide: Wide, place: Place) -> str | None:

@@ -97,7 +97,7 @@ def enlarge_rows(
         known.
     """
     wide = widen(arrays)
-    stream = open_stream(wide, anatomy)
+    stream = open_stream(wide, anatomy, to_turn=False)
     name = _tables(wide, anatomy)[0]
     table = wide[name]
     if not rows or not all(0 <= row < len(table) for row in rows):

@@ -7,7 +7,6 @@ from itertools import groupby
 import numpy as np
 
 from weightkin.anatomy.types import Anatomy, Axis, Place
-from weightkin.catalogue import entries
 from weightkin.errors import UsageError
 from weightkin.evasions.places import (
     Arrays,
@@ -20,6 +19,7 @@ from weightkin.evasions.places import (
     scale,
     widen,
 )
+from weightkin.evasions.whole import entry_of
 
 
 def split_units(
@@ -160,7 +160,7 @@ def width_key(anatomy: Anatomy) -> str:
     """Name of the config entry that holds the number of units."""
     tensors = [p.tensor for a in anatomy.axes if "." in a.name for p in a.places]
     is_known = all("block_sparse_moe" in name for name in tensors)  # Mixtral
-    entry = entries().get(anatomy.family)
+    entry = entry_of(anatomy)
     key = entry.label("u").get("n") if entry else None
     if key is None or not is_known:
         raise UsageError(f"a {anatomy.family} model: the config entry of its width is not known")

@@ -32,7 +32,7 @@ def key_axes(side: Side) -> list[Axis]:
     Returns
     -------
     list of Axis
-        Of kind ``qk``; only where every query head has keys of its own.
+        Of kind ``qk``. Where several query heads read a key, by keys alone: their order may differ.
     """
     return [
         Axis(
@@ -43,11 +43,11 @@ def key_axes(side: Side) -> list[Axis]:
             n_units=x.n_heads * x.size,
             group=f"S_{x.size} and signs in each of {x.n_heads} heads",
             labels=f"{block_name(x.axis)}.{x.axis.name}.qk",
-            places=(x.queries, x.keys),
+            places=(x.keys,) if x.repeat > 1 else (x.queries, x.keys),
             head_size=x.size,
         )
         for x in query_keys(side.model, side.anatomy)
-        if x.coin == "sign" and x.repeat == 1
+        if x.coin == "sign"
     ]
 
 

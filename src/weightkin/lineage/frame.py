@@ -81,6 +81,12 @@ class _Frames:
                 groups.join(i, j)
         return {i: group for group in groups.all() for i in group}, links
 
+    def held(self) -> set[int]:
+        """Members whose weights can be held in memory, if disguises are looked for."""
+        if len(self.members) > THOROUGH:
+            return set()
+        return {i for i, x in enumerate(self.members) if _is_held(x.model)}
+
     def _is_hidden(self, i: int, j: int) -> bool:
         """Whether matrices that share nothing do so once a disguise is undone."""
         a, b = self.members[i], self.members[j]
@@ -126,7 +132,7 @@ class _Frames:
     def _side(self, i: int) -> Side:
         """A model as it stands in the frame; refused where it cannot be held in memory."""
         model = self._models.get(i, self.members[i].model)
-        if model is None or model.n_bytes > MAX_FRAMED_BYTES:
+        if model is None or not _is_held(model):
             raise UsageError(f"{self.members[i].id}: its weights cannot be held in memory")
         return Side(model, read_anatomy(model))
 
@@ -238,6 +244,7 @@ def in_one_frame(
     found, unseen, parts = looked
     relatives.parts |= parts
     frames = _Frames(members)
+    relatives.held |= frames.held()
     group_of, links = frames.split(relatives, families)
     joined = Groups(range(len(members)))
     for family in families:
@@ -259,6 +266,10 @@ def in_one_frame(
         done.update(there)
     apart = [x for x in failed if not joined.are_one(x.a, x.b)]
     return OneFrame(sorted(map(sorted, joined.all())), frames.framed, apart, unseen)
+
+
+def _is_held(model: Model | None) -> bool:
+    return model is not None and model.n_bytes <= MAX_FRAMED_BYTES
 
 
 def distance(a: Sketch, b: Sketch) -> float:

@@ -151,6 +151,7 @@ EVIDENCE: Mapping[str, Names] = {
     "moved-far": ("distance", "cosine"),
     "blocks-share-nothing": ("n",),
     "matrices-share-nothing": ("n",),
+    "heads-not-looked-at": ("n",),
     "low-rank": ("n", "rank", "n_equal"),
     "images": ("child", "images", "dtype"),
     **dict.fromkeys(("blocks-kept", "blocks-repeated"), ("child", "n", "n_parent")),

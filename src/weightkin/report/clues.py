@@ -142,6 +142,8 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     "every tensor changed a lot",
     "blocks-share-nothing": "{n} blocks have no shared weights, the others are equal",
     "matrices-share-nothing": "{n} matrices have no shared weights, the others have",
+    "heads-not-looked-at": "{n} matrices of attention have no shared values; whether their heads "
+    "are in another basis was not looked at, which takes whole heads: compare A B of weights says",
     "low-rank": "{n} matrices differ by a matrix of rank {rank}, {n_equal} tensors are equal",
     "images": _images,
     "blocks-kept": "{child} has {n} of {n_parent} blocks, in order",
