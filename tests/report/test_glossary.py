@@ -27,7 +27,12 @@ EVERYDAY = {  # labels that nobody stops at, or that the text beside them explai
     *("digest of the controls", "shows shared weights by itself", "parameters in tests"),
     *("digest of the policy", "samples drawn by a secret, commitment", "p-values called bound"),
     *("not verified", "warnings", "broken where"),
-    *("sample drawn by", "bits", "roles"),  # numbers of the kind, which stands above them
+    *(
+        "sample drawn by",
+        "what changed",
+        "bits",
+        "roles",
+    ),  # numbers of the kind, which stands above them
 }
 
 

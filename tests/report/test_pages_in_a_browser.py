@@ -71,6 +71,18 @@ def test_pages_fit_a_phone_and_a_desk_in_light_and_dark(visit, name):
     assert grounds == {"rgb(255, 255, 255)", "rgb(20, 23, 27)"}
 
 
+def test_differences_by_block_are_read_on_a_phone_without_scrolling_sideways(visit):
+    tab = visit("compare", PHONE, color_scheme="dark")
+    rows = tab.get_by_role("region", name="Each row is a block of model a").locator("tbody tr")
+    assert rows.count() > 4  # blocks of the model, and what stands outside them
+    assert rows.first.inner_text().split("\n")[0] == "vision.0"
+    for cell in rows.first.locator("td").all():
+        box = cell.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= PHONE["width"]
+    assert rows.first.locator("td").last.inner_text()
+
+
 @pytest.mark.claim("reports for a screen reader")
 @pytest.mark.parametrize("name", ["compare", "locate", "tree", "drawn"])
 def test_a_screen_reader_finds_its_way(visit, axe, name):

@@ -31,6 +31,8 @@ TERMS = {
     "direction": "which of two models came first; it has a probability and evidence of its own",
     "distance": "the size of the difference of the weights over the size of the weights: 0 where"
     " they are equal, 1.4 where they are unrelated",
+    "equal values": "numbers of one model that the other holds unchanged, in the same place or in"
+    " another one",
     "extent": "the share of all sampled units that match their own index, with the range that holds"
     " it in 95 of 100 samples",
     "heads": "the parts of an attention layer that work side by side; their order is arbitrary",
@@ -93,6 +95,7 @@ ALSO = {  # labels that stand for a term
     "typical distance": "distance",
     "relative distance": "distance",
     "related by": "p-value",
+    "share of parameters": "parameters",
     "significance level (alpha)": "alpha",
     "units": "unit",
 }

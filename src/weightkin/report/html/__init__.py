@@ -23,6 +23,7 @@ from weightkin.records.family import FamilyGraph, rests_on_values
 from weightkin.records.location import Location
 from weightkin.records.registry import Search, Trace
 from weightkin.report.advice import RULE_WORDS
+from weightkin.report.block_rows import block_rows, rows_caption
 from weightkin.report.comparison import answer_facts, looked_at
 from weightkin.report.derived import DETAIL_KEYS, kind_words
 from weightkin.report.glossary import TERMS, anchor_of, meaning_of
@@ -198,6 +199,8 @@ def _of_comparison(record: Comparison) -> dict[str, Any]:
         "looked_bar": accounting_bar(record),
         "bars": extent_bars(record),
         "blocks": block_map(record),
+        "differing": block_rows(record),
+        "rows_caption": rows_caption(record),
         "too_few": [x for x in record.axes if is_too_few(record, x)],
         "too_few_words": TOO_FEW,
         "trusted": sorted({x.trusts for x in record.axes} - {"either"}),
