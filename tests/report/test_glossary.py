@@ -29,7 +29,7 @@ EVERYDAY = {  # labels that nobody stops at, or that the text beside them explai
     *("not verified", "warnings", "broken where"),
     *(
         "sample drawn by",
-        "what changed",
+        *("what changed", "licence"),
         "bits",
         "roles",
     ),  # numbers of the kind, which stands above them

@@ -45,7 +45,8 @@ def path(filled, tmp_path_factory):
     with sqlite3.connect(found) as connection:
         connection.execute("UPDATE models SET licence = 'cc-by-nc-4.0' WHERE name = 'llama-a'")
     reseal(found)
-    sure = {"direction": "determined", "log10_pvalue": -400.0, "parent_probability": 0.99}
+    sure = {"direction": "determined", "log10_pvalue": -400.0, "parent_probability": 0.99,
+            "support": 1.0}  # fmt: skip
     nodes = [FamilyNode(id=m.name, name=m.name, source=m.source, digest=m.digest,
                         registered=(m.id,)) for m in Registry(found).list()]  # fmt: skip
     edges = [FamilyEdge(parent=parent, child=child, kind=kind, **sure)
@@ -174,6 +175,7 @@ def test_visitors_see_names_without_folders_and_find_nothing_by_them(filled, tmp
 def test_the_page_of_a_model_shows_its_place_before_any_search(client):
     text = client.get("/models/4").text  # llama-a-int4
     assert "quantised" in text.split("Path to the root")[1]
+    assert 'class="term" data-term="support" title="share of resamples' in text
     assert "<strong>apache-2.0</strong> (permissive) permits more than" in text
     assert "its weights place it elsewhere" in text
     assert "none found" not in text
@@ -184,6 +186,9 @@ def test_the_page_of_a_model_shows_its_place_before_any_search(client):
 
 def test_a_parent_that_is_undetermined_is_called_so_and_counted_apart(filled, tmp_path):
     found = copy_of(filled, tmp_path)
+    with sqlite3.connect(found) as connection:
+        connection.execute("UPDATE models SET licence = 'cc-by-nc-4.0' WHERE name = 'llama-a'")
+    reseal(found)
     ids = {m.name: m.id for m in Registry(found).list()}
     nodes = [FamilyNode(id=x, name=x, registered=(ids[x],)) for x in ("llama-a", "llama-b")]
     nodes.append(FamilyNode(id="llama-a-ft1", name="llama-a-ft1", duplicates=("llama-a-ft2",),
@@ -198,6 +203,13 @@ def test_a_parent_that_is_undetermined_is_called_so_and_counted_apart(filled, tm
         client = TestClient(make_app(service), base_url=HERE)
         child = client.get(f"/models/{ids['llama-a-ft1']}").text
         assert '<span class="how">fine-tuned, parent undetermined</span>' in child
+        assert f'<dd>possibly <a href="/models/{ids["llama-a"]}">' in child
+        assert "support" not in child  # 0 says nothing here
+        copy = client.get(f"/models/{ids['llama-a-ft2']}").text  # it declares nothing
+        assert '<span class="badge possible">possible</span>' in copy
+        assert " · licence cc-by-nc-4.0" in copy
+        assert ">undeclared</span>" not in copy
+        assert "Licence conflict" not in copy
         assert client.get("/").text.count("fine-tuned, parent undetermined") == 2  # and its copy
         made = client.get(f"/models/{ids['llama-a']}").text.split("Models made from it</dt>")[1]
         assert made.startswith('<dd><a href="#made">1</a> <span class="how">1 more, parent undet')

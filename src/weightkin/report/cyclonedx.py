@@ -38,9 +38,9 @@ def cyclonedx(parentage: Parentage) -> str:
     pedigree["notes"] = _notes(parentage)
     child["pedigree"] = pedigree
     declared = [
-        _property("undeclared", printable(x.name))
-        if x.state == "undeclared"
-        else _property("declared", f"{printable(x.name)}: {x.state}")
+        _property("declared", f"{printable(x.name)}: {x.state}")
+        if x.is_declared
+        else _property("undeclared" if x.is_undeclared else "possible parent", printable(x.name))
         for x in parentage.declared
     ]
     if declared:

@@ -39,6 +39,7 @@ from weightkin.report.nodes import UNOBSERVED
 from weightkin.report.plain import NOT_SHOWN, found_words
 from weightkin.report.priorities import plain_words as check_words
 from weightkin.report.priorities import what_to_do, worst_first
+from weightkin.report.registry import licences_of
 from weightkin.report.registry import plain_words as search_words
 from weightkin.report.terminal import TOO_FEW, is_too_few, next_step
 from weightkin.text import counted
@@ -248,6 +249,7 @@ def _of_trace(record: Trace) -> dict[str, Any]:
         "trace": record,
         "drawn": graph_values(drawn) if drawn.edges else None,
         "notes": {x.model.id: x.model.notes for x in record.search.relatives},
+        "licences": licences_of(record.search),
     }
 
 

@@ -139,7 +139,7 @@ def trace_drawing(record: Trace) -> Drawing:
     for said in record.declared:
         parent = _declared(said, nodes, search)
         known = above.setdefault(own, set())
-        if said.state == "undeclared" or parent == own or parent in known:
+        if not said.is_declared or parent == own or parent in known:
             continue
         if not is_above(own, parent, above):
             known.add(parent)
@@ -229,7 +229,7 @@ def _declared(said: DeclaredParent, nodes: Mapping[str, DrawnNode], search: Sear
 def _own_node(key: str, record: Trace) -> DrawnNode:
     search = record.search
     facts = _node_facts(search.source, search.digest, ())
-    stated = [x for x in record.declared if x.state != "undeclared"]
+    stated = [x for x in record.declared if x.is_declared]
     facts += tuple(("Declares", f"{x.name}: {x.state}; {declared_words(x)}") for x in stated)
     return DrawnNode(id=key, label=search.name, also=_same(search, 0, search.digest), facts=facts)
 
