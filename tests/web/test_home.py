@@ -3,6 +3,7 @@
 import json
 import re
 import sqlite3
+from dataclasses import replace
 
 import pytest
 from starlette.testclient import TestClient
@@ -13,7 +14,7 @@ from tests.web import slow
 from tests.web.conftest import copy_of, serving
 from weightkin import Registry
 from weightkin.records.family import FamilyEdge, FamilyNode
-from weightkin.registry import kept_graph
+from weightkin.registry import browsing, kept_graph
 from weightkin.registry.known import known_of
 from weightkin.registry.store import opened
 from weightkin.web import homepage, overviews
@@ -182,6 +183,31 @@ def test_the_page_of_a_model_shows_its_place_before_any_search(client):
     children = client.get("/models/1").text.split("<h2>Children</h2>")[1]
     assert "llama-a-int4" in children
     assert client.get("/models/99").status_code == 404
+
+
+def test_a_model_says_what_was_read_what_was_left_out_and_what_is_kept(path, monkeypatch):
+    with open_desk(path, work=slow.for_ever) as service:
+        client = TestClient(make_app(service), base_url=HERE)
+        kept = browsing.sketch_of(service.registry, service.model(1))
+        text = client.get("/models/1").text.split("<h2>Contents</h2>")[1]
+        assert f"{len(kept.as_stored)} tensors, " in text
+        assert "nothing reported" in text
+        assert "keeps all values of this model" in text
+        rows = re.findall(
+            r'<td>([^<]*?)(?: <span.*?)?</td><td data-label="Tensors".*?>(\d+)<', text
+        )
+        assert rows[0] == ("decoder", "54")
+        assert sum(int(n) for _, n in rows) == len(kept.as_stored)
+        sample = {k: replace(x, stored=x.stored[:1]) for k, x in kept.as_stored.items()}
+        scheme = replace(kept.scheme, n_rows=1, is_whole=False)
+        lost = replace(kept, tensors=sample, before=None, problems=(("part-2", "it is cut off"),),
+                       is_partial=True, scheme=scheme)  # fmt: skip
+        monkeypatch.setattr(browsing, "sketch_of", lambda *_: lost)
+        text = client.get("/models/1").text.split("<h2>Contents</h2>")[1]
+        assert "1 item, so that tensors are missing" in text
+        assert '<td>part-2</td><td data-label="Why">it is cut off</td>' in text
+        assert "keeps a sketch of this model: a fixed sample of every tensor" in text
+        assert re.search(r"Kept here</dt><dd>[\d,]+ values, [\d.]+ % of them", text)
 
 
 def test_a_parent_that_is_undetermined_is_called_so_and_counted_apart(filled, tmp_path):
