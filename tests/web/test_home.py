@@ -4,6 +4,7 @@ import json
 import re
 import sqlite3
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from starlette.testclient import TestClient
@@ -20,6 +21,7 @@ from weightkin.registry.store import opened
 from weightkin.web import homepage, overviews
 from weightkin.web.app import make_app
 from weightkin.web.homepage import Asked
+from weightkin.web.jobs import Job
 from weightkin.web.serving import open_desk
 
 HERE = "http://127.0.0.1:8321"
@@ -261,6 +263,41 @@ def test_a_graph_that_is_being_drawn_is_watched_and_one_that_lacks_models_is_sai
         assert ">Draw the family graph</a>" in client.get("/jobs").text
         assert "Update the family graph" not in text
         service.runner.cancel(job.id)
+
+
+def test_the_family_page_shows_the_graph_that_is_in_the_registry(client, path, tmp_path):
+    text = client.get("/family").text
+    assert "Draw the family graph" not in text
+    assert "<h1>Family of llama-a</h1>" in text
+    edge = re.search(r'href="(/family/edges/0/\d+)"', text)[1]
+    assert "was made from" in client.get(edge).text
+    assert client.get("/family/edges/0/999").status_code == 404
+    assert {x["id"] for x in client.get("/api/family").json()["nodes"]} >= {"llama-a", "vit-a-ft1"}
+    with open_desk(copy_of(path, tmp_path), work=slow.for_ever) as service:
+        again = TestClient(make_app(service), base_url=HERE)
+        with sqlite3.connect(service.registry) as connection:
+            connection.execute("DELETE FROM families WHERE nodes LIKE '%vit-a%'")
+        assert "2 models not in this graph yet." in again.get("/family").text
+        with sqlite3.connect(service.registry) as connection:
+            connection.execute("DELETE FROM family")
+        assert "Draw the family graph" in again.get("/family").text
+        assert again.get("/family/edges/0/0").status_code == 404
+        assert again.get("/api/family").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("ended", "is_young", "shown"), [("2000", False, 0), ("2000", True, 7), ("2999", False, 7)]
+)
+def test_the_newer_graph_is_shown_that_of_a_job_where_nothing_was_added(
+    path, tmp_path, ended, is_young, shown
+):
+    with open_desk(copy_of(path, tmp_path), work=slow.for_ever) as service:
+        stamp = service.stamp() if is_young else "before"
+        job = Job(id=7, kind="family", title="", asked={}, stamp=stamp, state="done",
+                  made=ended, ended=ended)  # fmt: skip
+        found = replace(service, jobs=SimpleNamespace(latest=lambda *_, **__: job))
+        answer = found.newest_family()
+        assert (answer.job, answer.is_young) == (shown, is_young or not shown)
 
 
 def test_addresses_keep_what_was_asked():
