@@ -175,7 +175,7 @@ def edge_facts(edge: FamilyEdge | Step, alpha: float) -> Facts:
 def _family_edge(edge: FamilyEdge, labels: Mapping[str, str], alpha: float) -> DrawnEdge:
     facts = [("Kind", kind_words(edge)), *edge_facts(edge, alpha)]
     rivals = rival_words(edge, labels.__getitem__)
-    facts += [("Distance", f"{edge.distance:.3g}"), ("Other candidates", rivals)]
+    facts += [("Overall distance", f"{edge.distance:.3g}"), ("Other candidates", rivals)]
     label, also = kind_words(edge), edge.kind_details.get("also")
     n_more = len(also) if isinstance(also, list) else 0
     cut = f"{edge.kind} and {n_more} more" if n_more else edge.kind
