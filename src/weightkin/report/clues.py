@@ -205,8 +205,8 @@ DECLARED_WORDS: Mapping[str, Words] = {
     "not-registered": "not in this registry",
     "compared": "",
     "on-path": "on the path to the root",
-    "made-from-it": "shares weights, but was derived from this model",
-    "place-not-shown": "shares weights; whether it is a parent is undetermined",
+    "made-from-it": "related, but was derived from this model",
+    "place-not-shown": "related; whether it is a parent is undetermined",
     "inferred": "inferred parent ({kind})",
     "perhaps": "related ({kind}), possibly a parent",
 }

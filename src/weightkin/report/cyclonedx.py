@@ -146,7 +146,7 @@ def _claims(found: tuple[Kin, ...], word: str) -> Iterator[tuple[dict[str, Any],
     """What is claimed of each parent or kin, and the evidence that the claim points at."""
     for i, kin in enumerate(found, 1):
         ref = f"{word}-{i}"
-        said = f"shares weights with {kin.model.name}"
+        said = f"is related to {kin.model.name}"
         if word == "ancestor":
             said = f"was made from {kin.model.name} (probability: {kin.sure})"
         evidence = {
