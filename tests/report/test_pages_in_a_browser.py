@@ -232,7 +232,11 @@ def test_what_is_shown_is_saved_as_svg_and_png(visit):
     tab.wait_for_selector(".graph[data-ready]")
     with tab.expect_download() as saved:
         tab.get_by_role("button", name="SVG").click()
-    texts = [x.text for x in ElementTree.parse(saved.value.path()).iter() if x.text]
+    drawn = [*ElementTree.parse(saved.value.path()).iter()]
+    at = next(i for i, x in enumerate(drawn) if x.text == "quantised (4 bits)")
+    ground = next(x for x in drawn if x.tag.endswith("rect")).get("fill")
+    assert drawn[at - 1].get("fill") == ground  # no line passes through the words
+    texts = [x.text for x in drawn if x.text]
     assert {"base-a +1", "ft", "ft-int4", "mix", "merged", "quantised (4 bits)"} <= set(texts)
     with tab.expect_download() as saved:
         tab.get_by_role("button", name="PNG").click()

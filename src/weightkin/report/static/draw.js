@@ -23,8 +23,10 @@
     ctx.save();
     ctx.translate(view.x, view.y);
     ctx.scale(k, k);
+    var kinds = [];
     lines();
     merges();
+    kinds.forEach(labelled);
     var seen = drawn.items.filter(function (item) {
       return item.y + HIGH > top && item.y - HIGH < bottom && item.x + box + 60 > left && item.x < right;
     });
@@ -94,11 +96,21 @@
     function end(edge, item, style) {
       if (style !== "undetermined") { arrow(item.x, item.y); }
       if (!isNear || isStacked) { return; }
-      ctx.fillStyle = look.muted;
+      kinds.push({ text: drawn.edges[edge].label, x: item.x - (drawn.merged.has(item.at) ? 28 : 10), y: item.y - 5,
+        isFaint: marks.isFaintEdge(edge) });
+    }
+    /* how each was made, above the lines; a line that passes behind is left out there */
+    function labelled(kind) {
       ctx.font = "10.5px " + look.family;
       ctx.textAlign = "right";
       ctx.textBaseline = "alphabetic";
-      ctx.fillText(drawn.edges[edge].label, item.x - (drawn.merged.has(item.at) ? 28 : 10), item.y - 5);
+      ctx.globalAlpha = 1;
+      ctx.fillStyle = look.page;
+      var wide = measured(kind.text) + 3;
+      filled([[1, 2], [1, -9], [-wide, -9], [-wide, 2]], kind.x, kind.y);
+      alpha(kind.isFaint);
+      ctx.fillStyle = look.muted;
+      ctx.fillText(kind.text, kind.x, kind.y);
     }
     function arrow(x, y, isLeft) {
       var back = isLeft ? 8 : -8;
