@@ -277,7 +277,9 @@ def test_the_family_page_shows_the_graph_that_is_in_the_registry(client, path, t
         again = TestClient(make_app(service), base_url=HERE)
         with sqlite3.connect(service.registry) as connection:
             connection.execute("DELETE FROM families WHERE nodes LIKE '%vit-a%'")
-        assert "2 models not in this graph yet." in again.get("/family").text
+        assert '2 models not in this graph yet.</span> <button class="button">Draw all' in (
+            again.get("/family").text
+        )
         with sqlite3.connect(service.registry) as connection:
             connection.execute("DELETE FROM family")
         assert "Draw the family graph" in again.get("/family").text
