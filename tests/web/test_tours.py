@@ -9,8 +9,14 @@ import pytest
 import uvicorn
 from playwright.sync_api import expect
 
+from tests.families import graph
 from tests.web import slow
 from tests.web.conftest import copy_of, finished, serving
+from weightkin import Registry
+from weightkin.records.family import FamilyEdge, FamilyNode
+from weightkin.registry import kept_graph
+from weightkin.registry.known import known_of
+from weightkin.registry.store import opened as opened_registry
 from weightkin.web.app import make_app
 from weightkin.web.serving import configured, open_desk
 
@@ -39,15 +45,19 @@ FOCUSED = """() => {
 
 @pytest.fixture(scope="module")
 def toured(filled, tmp_path_factory):
-    """A server that has a family graph, a comparison, and a job that failed."""
+    """A server that has a family graph, a comparison, and a job that was cancelled."""
     found = copy_of(filled, tmp_path_factory.mktemp("toured"))
+    numbers = {m.name: m.id for m in Registry(found).list()}
+    nodes = [FamilyNode(id=x, name=x, registered=(numbers[x],)) for x in ("llama-a", "llama-a-ft1")]
+    edge = FamilyEdge(parent="llama-a", child="llama-a-ft1", direction="determined", support=1.0)
+    with opened_registry(found, to_write=True) as connection:
+        kept_graph.keep(connection, known_of(graph(nodes, [edge])))
     with serving(found) as (address, _):
-        asked = [
-            httpx.post(f"{address}/api/compare", json={"a": 1, "b": 2}, timeout=60).json(),
-            httpx.post(f"{address}/api/family", timeout=60).json(),
-        ]
-        for job in asked:
-            assert finished(address, job["id"])["state"] == "done"
+        job = httpx.post(f"{address}/api/compare", json={"a": 1, "b": 2}, timeout=60).json()
+        assert finished(address, job["id"])["state"] == "done"
+        job = httpx.post(f"{address}/api/family", timeout=60).json()
+        httpx.post(f"{address}/api/jobs/{job['id']}/cancel", timeout=60)
+        assert finished(address, job["id"])["state"] == "cancelled"
         yield address
 
 
@@ -91,7 +101,9 @@ def test_the_keyboard_reaches_all_that_can_be_used_and_shows_where_it_is(tour, p
 
 
 @pytest.mark.claim("pages of jobs for a screen reader")
-@pytest.mark.parametrize("path", ["/jobs", "/jobs/1", "/compare", "/search", "/models/2"])
+@pytest.mark.parametrize(
+    "path", ["/jobs", "/jobs/1", "/jobs/2", "/family", "/compare", "/search", "/models/2"]
+)
 def test_axe_finds_nothing_in_light_dark_and_on_a_phone(tour, axe, path):
     with tour(path, bypass_csp=True) as tab:
         expect(tab.get_by_role("heading", level=1)).to_be_visible()
@@ -134,6 +146,7 @@ def guarded(registry, token):
         running.join()
 
 
+@pytest.mark.claim("login by keyboard")
 def test_one_logs_in_and_out_by_keyboard_alone(browser, filled, tmp_path):
     with guarded(copy_of(filled, tmp_path), "a-token") as address:
         context = browser.new_context(viewport=SIZES[1], color_scheme="dark")
