@@ -154,7 +154,7 @@ def test_quiet_is_the_answer_and_verbose_everything(home, tmp_path):
     html = command(*pair, "-q", "--html", tmp_path / "x.html")
     assert (html.stdout, html.stderr) == (quiet.stdout, "")
     tree = command("tree", home / "a", home / "child", "-q")
-    assert tree.stdout == "2 models: 1 family, 1 edge (1 undetermined)\n"
+    assert tree.stdout == "2 models: 1 family, 1 edge (1 with an undetermined parent)\n"
     assert command("add", "-v", home / "a", "--registry", tmp_path / "r").stderr.startswith(
         "weightkin: a 0/1"
     )

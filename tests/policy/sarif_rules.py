@@ -14,8 +14,8 @@ KNOWN = {
     "rule": {"id", "name", "shortDescription", "fullDescription", "help", "defaultConfiguration",
              "properties"},
     "result": {"ruleId", "ruleIndex", "level", "kind", "message", "locations",
-               "partialFingerprints", "properties"},
-    "location": {"logicalLocations", "physicalLocation"},
+               "relatedLocations", "partialFingerprints", "properties"},
+    "location": {"logicalLocations", "physicalLocation", "message"},
     "logical": {"name", "fullyQualifiedName", "kind"},
     "invocation": {"executionSuccessful", "toolExecutionNotifications"},
     "notification": {"level", "message", "associatedRule"},
@@ -61,6 +61,10 @@ def check_sarif(log):
         uri = location.get("physicalLocation", {"artifactLocation": {"uri": "a"}})
         assert re.fullmatch(r"[!-~]+", uri["artifactLocation"]["uri"])
         assert unquote(uri["artifactLocation"]["uri"])
+        for related in result.get("relatedLocations", ()):
+            only("location", related)
+            message(related["message"])
+            assert re.fullmatch(r"[!-~]+", related["physicalLocation"]["artifactLocation"]["uri"])
     return run["results"]
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import zipfile
+from pathlib import PurePath
 
 import numpy as np
 import pytest
@@ -81,7 +82,9 @@ def test_every_finding_gives_its_evidence_and_what_to_do(found):
     _, record, _ = found
     by_name = {m.name: m.findings for m in record.models}
     undeclared = by_name["llama-a-ft1"][0]
-    assert undeclared.sentence.startswith("not declared: llama-a (#1): shares weights (p <= 1e-")
+    assert undeclared.sentence.startswith(
+        "not declared: llama-a (#1): shares weights or a random start (p <= 1e-"
+    )
     assert "exact" in undeclared.sentence
     assert "cosine of matched units" in undeclared.sentence
     assert undeclared.ancestor.digest.startswith("wk1-")
@@ -99,7 +102,11 @@ def test_the_sarif_log_is_valid(found):
     results = check_sarif(log)
     assert [r["ruleId"] for r in results] == [x.rule for x in record.findings]
     uris = [r["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for r in results]
-    assert "candidates/llama-b-ft1/README.md" in uris
+    assert "candidates/llama-b-ft1/model.safetensors" in uris
+    assert {PurePath(x).name for x in uris} == {"model.safetensors"}
+    beside = [x["physicalLocation"]["artifactLocation"]["uri"]
+              for r in results for x in r.get("relatedLocations", ())]  # fmt: skip
+    assert "candidates/llama-b-ft1/README.md" in beside
 
 
 def test_fingerprints_name_the_same_finding_in_every_run(small, tmp_path):
@@ -313,9 +320,24 @@ def test_titles_of_rules_say_what_a_hit_is_and_results_point_at_files(small, tmp
     log = json.loads(sarif(check(tmp_path / "m", deny=[small / "root"]), tmp_path))
     (result,) = check_sarif(log)
     title = log["runs"][0]["tool"]["driver"]["rules"][result["ruleIndex"]]["shortDescription"]
-    assert title["text"] == "The model shares weights with a forbidden model."
+    assert title["text"] == "The model is related to a forbidden model."
     where = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
-    assert (tmp_path / where).is_file()
+    assert where == "m/model.safetensors"
+    assert "relatedLocations" not in result  # nothing that a model card says is wrong
+
+
+@pytest.mark.parametrize("given", ["m/model.safetensors", "m"])
+def test_a_result_points_at_the_weights_and_never_at_a_config(small, tmp_path, given):
+    shutil.copytree(small / "child", tmp_path / "m")
+    (tmp_path / "m" / "config.json").write_text("{}")
+    record = check(tmp_path / given, deny=[small / "root"])
+    assert record.findings
+    for result in check_sarif(json.loads(sarif(record, tmp_path))):
+        place = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+        assert place == "m/model.safetensors"
+    shutil.rmtree(tmp_path / "m")  # a record that is drawn where the models are not
+    for result in check_sarif(json.loads(sarif(record, tmp_path))):
+        assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == given
 
 
 def test_hostile_names_stay_text(small, tmp_path):

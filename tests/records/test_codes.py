@@ -1,16 +1,30 @@
 """Claim: every code of a record is found somewhere, has its data, and has words in a report."""
 
 import ast
+import re
 import string
+from typing import get_args
 
 import pytest
 
+from tests import models
 from tests.conftest import ROOT
 from tests.report.records import comparison
+from weightkin import Options, compare
 from weightkin.errors import UnreadableModel
 from weightkin.records import Comparison
 from weightkin.records.checking import RULES
-from weightkin.records.codes import DECLARED, EARLIER, EVIDENCE, FINDINGS, NOTES, PATTERNS, REASONS
+from weightkin.records.codes import (
+    DECLARED,
+    EARLIER,
+    EVIDENCE,
+    FINDINGS,
+    NOTES,
+    PATTERNS,
+    REASONS,
+    TESTS,
+)
+from weightkin.records.evidence import Null
 from weightkin.records.kinds import KINDS, KindFacts
 from weightkin.report.advice import RULE_WORDS
 from weightkin.report.clues import DECLARED_WORDS, EVIDENCE_WORDS
@@ -136,3 +150,28 @@ def test_nothing_below_the_reports_reads_a_sentence():
         if not name.startswith((*SPEAK, *IN_ERRORS)):
             read = [x for x in ast.walk(tree) if isinstance(x, ast.Attribute)]
             assert not [x.lineno for x in read if x.attr == "sentence"], name
+
+
+def rows_of_methods():
+    """The table of all tests in docs/methods.md: names, null and whether a verdict rests on it."""
+    text = (ROOT / "docs" / "methods.md").read_text().split("## All tests\n")[1].split("\n## ")[0]
+    for line in text.splitlines():
+        cells = [x.strip() for x in line.strip("|").split("|")]
+        if line.startswith("| ["):
+            names = re.findall(r"`(\w+)[^`]*`", cells[0]) or [cells[0]]
+            yield names, cells[5].strip("`"), cells[6].startswith("yes")
+
+
+def test_the_table_of_the_methods_has_every_test_with_its_null(rng):
+    rows = list(rows_of_methods())
+    assert {x for names, _, _ in rows for x in names} - {"[other stacks](#combining)"} == set(TESTS)
+    assert all(null in get_args(Null) for _, null, _ in rows)
+    known = {(name, null) for names, null, _ in rows for name in names}
+    arrays = models.base(rng)
+    options = Options(published=20)
+    record = compare(arrays, models.child(arrays, rng), effort="thorough", options=options)
+    found = {(x.name, x.null) for x in record.tests}
+    assert {"coincidences", "phi_l2", "phi_U_fisher"} <= {name for name, _ in found}
+    assert found <= known
+    for names, null, is_counted in rows:
+        assert not (is_counted and null in ("asymptotic", "monte-carlo")), names

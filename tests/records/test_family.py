@@ -126,7 +126,7 @@ def test_a_broken_record_is_one_line(path, value):
 def test_the_sentence_counts():
     assert families.small().sentence == (
         "8 models: 1 family, 1 without relatives, 1 duplicate, 1 unobserved ancestor,"
-        " 6 edges (1 undetermined)"
+        " 6 edges (1 with an undetermined parent)"
     )
 
 

@@ -6,8 +6,10 @@ import pytest
 
 from tests.families import graph
 from weightkin.records.family import FamilyEdge, FamilyNode
-from weightkin.records.registry import Registered
-from weightkin.registry.declarations import Named, matching
+from weightkin.records.registry import Registered, Step
+from weightkin.registry.declarations import Named, check_declared, matching
+from weightkin.registry.placement import Placement
+from weightkin.registry.proposing import Compared, Request
 from weightkin.registry.standing import Placing
 
 NAMES = ("base", "tuned", "cast", "other", "mix", "alone", "new", "copy")  # numbers 1 to 8
@@ -101,3 +103,18 @@ def test_names_mean_the_same_one_by_one_and_all_at_once():
         at_once = Named(models)
         for name in ("a/b", "b", "c/b", "Ä", "ä", "x", "hf://x", "hf://a/b", "none"):
             assert at_once(name) == matching(connection, name), name
+
+
+def test_only_a_determined_parent_is_undeclared():
+    request = Request(own=None, wanted=(), alpha=1e-6, seed=0, most=9)
+    steps = [
+        Step(parent=x, child="own", parent_id=i, kind="cast", direction=x)
+        for i, x in enumerate(("determined", "undetermined"), 1)
+    ]
+    place = Placement(parents=tuple(steps))
+    found = check_declared((), {}, Compared(request=request, n_scanned=2), place)
+    assert [(x.name, x.state) for x in found] == [
+        ("determined", "undeclared"),
+        ("undetermined", "possible"),
+    ]
+    assert [x.is_undeclared for x in found] == [True, False]

@@ -182,3 +182,29 @@ def test_a_saved_record_gives_the_same_bytes(form):
 
 def test_every_record_with_a_page_is_known_to_be_one():
     assert set(PAGED) == set(get_args(Record))
+
+
+@pytest.mark.parametrize(
+    ("basis", "words"),
+    [
+        ("exact", "shares weights or a random start (p <= 1e-20, exact)"),
+        ("exact-unconfirmed", "units agree, which shared weights would explain, but so would"),
+        ("calibrated", "probably related: calibrated evidence alone, no exact test"),
+    ],
+)
+@pytest.mark.parametrize("code", ["forbidden", "not-declared", "perhaps-child", "hidden-parent"])
+def test_a_finding_claims_no_more_than_its_basis_shows(basis, words, code):
+    summary = Summary(verdict="dependent", basis=basis, log10_pvalue=-20.0)
+    rule = "forbidden-ancestor" if code == "forbidden" else "undeclared-parent"
+    finding = Finding(rule=rule, level="error", state="hit", code=code, data={},
+                      fingerprint="0" * 32, summary=summary,
+                      ancestor=Ancestor(name="base", id=3))  # fmt: skip
+    assert words in finding.sentence
+    assert ("shares weights" in finding.sentence) == (basis == "exact")
+    assert "direction undetermined" in finding.sentence
+
+
+def test_no_title_of_a_rule_claims_more_than_calibrated_evidence_shows():
+    for title, text in RULE_WORDS.values():
+        assert "shares weights" not in title
+        assert "share weights" not in f"{title} {text}"

@@ -9,8 +9,10 @@ import pytest
 from tests import families
 from tests.report import records
 from weightkin.records.checking import RULES
+from weightkin.report.comparison import comparison_lines
 from weightkin.report.glossary import ALSO, TERMS, anchor_of, meaning_of
 from weightkin.report.html import body, page
+from weightkin.report.tree import family_lines
 
 GLOSSARY = Path(__file__).parents[2] / "docs" / "glossary.md"
 EVERYDAY = {  # labels that nobody stops at, or that the text beside them explains
@@ -27,7 +29,12 @@ EVERYDAY = {  # labels that nobody stops at, or that the text beside them explai
     *("digest of the controls", "shows shared weights by itself", "parameters in tests"),
     *("digest of the policy", "samples drawn by a secret, commitment", "p-values called bound"),
     *("not verified", "warnings", "broken where"),
-    *("sample drawn by", "bits", "roles"),  # numbers of the kind, which stands above them
+    *(
+        "sample drawn by",
+        *("what changed", "licence"),
+        "bits",
+        "roles",
+    ),  # numbers of the kind, which stands above them
 }
 
 
@@ -62,6 +69,20 @@ def test_a_report_explains_what_it_uses_and_nothing_else():
     assert entries == [anchor_of(x) for x in sorted(used, key=str.lower)]
     assert set(ALSO.values()) <= set(TERMS)
     assert "`" not in "".join(map(meaning_of, TERMS))
+
+
+def test_the_two_distances_have_a_name_each():
+    details = {"relative_distance": 0.2, "typical_distance": 0.3}
+    text = page(records.comparison(kind=("fine-tuned",), kind_details=details))
+    assert [x for x, _ in labels(text) if "distance" in x] == [
+        "median distance",
+        "overall distance",
+    ]
+    lines = "\n".join(comparison_lines(records.comparison(kind_details=details)))
+    assert "median distance 0.3" in lines
+    assert "overall distance 0.4" in "\n".join(family_lines(families.small(), is_full=True))
+    for make in (*records.ALL, families.small, families.placed):
+        assert "relative distance" not in page(make())
 
 
 @pytest.mark.parametrize("word", ["log-odds", "Enough for a verdict", " runs)"])

@@ -18,6 +18,15 @@ MODELS = Path(__file__).parents[2] / "zoo" / "models"
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
 FAMILY = "document.querySelector('.graph').family"
+LONG = "a-model-with-a-name-that-no-telephone-shows-on-one-line-instruct-v3"
+DRAWN_ANEW = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+INSIDE = f"""() => {{
+  const f = {FAMILY}, wide = document.querySelector('.stage').clientWidth;
+  return [f.items().length, f.items().filter(item => {{
+    const left = item.x * f.view.k + f.view.x;
+    return left < 0 || left + f.box() * f.view.k > wide || item.y * f.view.k + f.view.y < 13;
+  }}).length];
+}}"""
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +41,7 @@ def pages(tmp_path_factory):
     }
     records["drawn"] = families.small()
     records["large"] = families.branching(400)
+    records["long"] = families.named(LONG)
     for name, record in records.items():
         ends = (record.a, record.b) if name in ("compare", "locate") else ()
         text = page(record, facts=tuple(map(facts_of, ends)) or (None, None))
@@ -69,6 +79,18 @@ def test_pages_fit_a_phone_and_a_desk_in_light_and_dark(visit, name):
         assert tab.evaluate("document.documentElement.scrollWidth") <= size["width"]
         grounds.add(tab.evaluate("getComputedStyle(document.body).backgroundColor"))
     assert grounds == {"rgb(255, 255, 255)", "rgb(20, 23, 27)"}
+
+
+def test_differences_by_block_are_read_on_a_phone_without_scrolling_sideways(visit):
+    tab = visit("compare", PHONE, color_scheme="dark")
+    rows = tab.get_by_role("region", name="Each row is a block of model a").locator("tbody tr")
+    assert rows.count() > 4  # blocks of the model, and what stands outside them
+    assert rows.first.inner_text().split("\n")[0] == "vision.0"
+    for cell in rows.first.locator("td").all():
+        box = cell.bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= PHONE["width"]
+    assert rows.first.locator("td").last.inner_text()
 
 
 @pytest.mark.claim("reports for a screen reader")
@@ -210,11 +232,35 @@ def test_what_is_shown_is_saved_as_svg_and_png(visit):
     tab.wait_for_selector(".graph[data-ready]")
     with tab.expect_download() as saved:
         tab.get_by_role("button", name="SVG").click()
-    texts = [x.text for x in ElementTree.parse(saved.value.path()).iter() if x.text]
+    drawn = [*ElementTree.parse(saved.value.path()).iter()]
+    at = next(i for i, x in enumerate(drawn) if x.text == "quantised (4 bits)")
+    ground = next(x for x in drawn if x.tag.endswith("rect")).get("fill")
+    assert drawn[at - 1].get("fill") == ground  # no line passes through the words
+    texts = [x.text for x in drawn if x.text]
     assert {"base-a +1", "ft", "ft-int4", "mix", "merged", "quantised (4 bits)"} <= set(texts)
     with tab.expect_download() as saved:
         tab.get_by_role("button", name="PNG").click()
     assert saved.value.path().read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["drawn", "large", "long"])
+def test_the_first_view_on_a_phone_cuts_no_box(visit, name):
+    tab = visit(name, PHONE)
+    tab.wait_for_selector(".graph[data-ready]")
+    n, n_outside = tab.evaluate(INSIDE)
+    assert n > 1
+    assert n_outside == 0
+    tab.set_viewport_size(DESK)
+    tab.locator(".stage canvas").evaluate(DRAWN_ANEW)
+    assert tab.evaluate(f"{FAMILY}.items().some(x => x.x >= {FAMILY}.box())")  # side by side
+
+
+def test_a_name_that_is_too_long_for_a_phone_is_whole_in_its_panel(visit):
+    tab = visit("long", PHONE)
+    tab.wait_for_selector(".graph[data-ready]")
+    y = tab.evaluate(f"{FAMILY}.items()[1].y + {FAMILY}.view.y")
+    tab.locator(".stage").click(position={"x": 150, "y": y})
+    assert tab.locator(".panel h3").inner_text() == LONG
 
 
 def test_without_scripts_the_drawing_is_still_there(visit):

@@ -195,7 +195,7 @@ def test_a_check_gives_each_advice_once_and_says_what_is_broken():
         ("quantised", {"bits": 8, "scope": "row", "scheme": "symmetric"},
          "quantised (8 bits, per row, symmetric)"),
         ("fine-tuned", {"typical_distance": 0.257, "share_equal": 0.99999},
-         "fine-tuned, or mixed with other models (median relative distance 0.257, 99.9 % of values"
+         "fine-tuned, or mixed with other models (median distance 0.257, 99.9 % of values"
          " equal; two models alone do not show which)"),
         ("magnitude-pruned", {"share": 0.5}, "magnitude-pruned (50 % zeros)"),
         ("noise", {"share": 0.01}, "noise (noise of 1 % of the standard deviation)"),

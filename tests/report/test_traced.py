@@ -11,6 +11,7 @@ from weightkin.records.comparison import Summary
 from weightkin.records.family import FamilyEdge, FamilyNode, RunnerUp
 from weightkin.records.form import probability_words
 from weightkin.records.registry import DeclaredParent, Registered, Relative, Step, Trace
+from weightkin.report.cyclonedx import cyclonedx
 from weightkin.report.html import body
 from weightkin.report.html.graph_model import (
     DrawnEdge,
@@ -20,6 +21,10 @@ from weightkin.report.html.graph_model import (
     trace_drawing,
 )
 from weightkin.report.html.layout import Link, closing_links
+from weightkin.report.in_toto import in_toto
+from weightkin.report.model_card import model_card
+from weightkin.report.parentage import of_trace
+from weightkin.report.registry import trace_lines
 
 
 def step(parent, child, **more):
@@ -115,6 +120,43 @@ def test_what_is_not_declared_is_not_under_what_is():
     text = str(body(record))
     assert "What the model declares" not in text
     assert "Inferred parents that it does not declare" in text
+
+
+POSSIBLE = DeclaredParent(name="m1", state="possible", code="perhaps", data={"kind": "cast"}, id=1)
+
+
+@pytest.mark.parametrize("state", ["possible", "undeclared"])  # the second as it was written before
+def test_a_parent_that_is_only_possible_is_called_so_with_its_licence(state):
+    model = relative(1, "m1", "wk1-1")
+    model = replace(model, model=replace(model.model, licence="cc-by-nc-4.0"))
+    open_ = step(1, 2, direction="undetermined", direction_probability=0.6)
+    declared = (replace(POSSIBLE, state=state),)
+    record = trace_of(path=(open_,), relatives=(model,), declared=declared)
+    text, lines = str(body(record)), "\n".join(trace_lines(record))
+    assert "Inferred parents that it does not declare" not in text
+    assert "Possible parents" in text
+    assert ">cc-by-nc-4.0</td>" in text
+    assert "undeclared" not in lines
+    assert "possible    m1: related (cast), possibly a parent; licence cc-by-nc-4.0" in lines
+    for form in (cyclonedx, in_toto, model_card):
+        assert "undeclared" not in form(of_trace(record))
+
+
+def test_a_sure_parent_that_is_not_declared_stands_with_its_licence():
+    model = relative(1, "m1", "wk1-1")
+    model = replace(model, model=replace(model.model, licence="mit"))
+    declared = (replace(POSSIBLE, state="undeclared", code="inferred"),)
+    record = trace_of(path=(step(1, 2),), relatives=(model,), declared=declared)
+    assert "undeclared  m1: inferred parent (cast); licence mit" in "\n".join(trace_lines(record))
+    assert '"undeclared"' in in_toto(of_trace(record))
+
+
+@pytest.mark.parametrize(("support", "words"), [(0.0, "–"), (0.93, "0.93")])
+def test_support_is_explained_and_left_out_where_it_says_nothing(support, words):
+    record = trace_of(path=(step(1, 2, support=support),))
+    text = str(body(record))
+    assert f'data-label="Support" class="num">{words}</td>' in text
+    assert "share of resamples of the matrices" in text
 
 
 @pytest.mark.parametrize(

@@ -46,12 +46,12 @@ def test_the_whole_drawing_has_how_each_was_made_and_what_is_open():
 def test_the_full_drawing_has_the_figures_of_every_edge():
     lines = drawing(families.small(), is_full=True).splitlines()[4:10]
     assert [x[x.index("  ", 24) :].strip() if "  " in x[24:] else x for x in lines] == [
-        "fine-tuned, p <= 1e-431, distance 0.4, direction 0.90, support 0.50",
-        "fine-tuned, p <= 1e-431, distance 0.125, direction 0.97, support 0.90",
-        "quantised (4 bits), p <= 1e-431, distance 0.05, direction >0.99, support 1.00",
-        "merged, weight 0.60, p <= 1e-431, distance 0.2, direction 0.99, support 0.80",
-        "merged, weight 0.40, p <= 1e-431, distance 0.3, direction 0.99, support 0.80",
-        "fine-tuned, p <= 1e-30, distance 0.5, direction undetermined (0.60), support 0.50",
+        "fine-tuned, p <= 1e-431, overall distance 0.4, direction 0.90, support 0.50",
+        "fine-tuned, p <= 1e-431, overall distance 0.125, direction 0.97, support 0.90",
+        "quantised (4 bits), p <= 1e-431, overall distance 0.05, direction >0.99, support 1.00",
+        "merged, weight 0.60, p <= 1e-431, overall distance 0.2, direction 0.99, support 0.80",
+        "merged, weight 0.40, p <= 1e-431, overall distance 0.3, direction 0.99, support 0.80",
+        "fine-tuned, p <= 1e-30, overall distance 0.5, direction undetermined (0.60), support 0.50",
     ]
 
 
@@ -83,7 +83,7 @@ def test_an_edge_that_no_exact_test_proves_says_so_in_place_of_a_pvalue():
     ):
         edges = tuple(replace(x, log10_pvalue=0.0, evidence=evidence) for x in graph.edges)
         lines = family_lines(replace(graph, edges=edges), is_full=True)
-        assert sum(f", {words}, distance" in line for line in lines) == len(edges)
+        assert sum(f", {words}, overall distance" in line for line in lines) == len(edges)
         short = family_lines(replace(graph, edges=edges))
         assert sum(f", {words}" in line for line in short) == len(edges)
 
@@ -177,7 +177,7 @@ def test_explain_says_why_and_what_came_second():
         "ft",
         "",
         "  derived from base-a: fine-tuned",
-        "    related    p <= 1e-431, relative distance of all tensors 0.125",
+        "    related    p <= 1e-431, overall distance 0.125",
         "    direction  determined (estimate 0.97)",
         "    support    the nearest model in 90 % of the resamples of the matrices",
         "    runner-up  base-b (worse by 0.31)",
@@ -189,16 +189,15 @@ def test_explain_says_why_and_what_came_second():
 
 def test_the_parent_has_its_probability_beside_who_else_it_may_be():
     lines = drawing(families.placed(), is_full=True).splitlines()
-    drawn = [x for x in lines if "distance 0, " in x and " + also from " not in x]
-    figures = {x.split()[1]: x.split("distance 0, ")[1] for x in drawn}
+    drawn = [x for x in lines if "overall distance 0, " in x and " + also from " not in x]
+    figures = {x.split()[1]: x.split("overall distance 0, ")[1] for x in drawn}
     assert figures == {
-        "old": "parent 0.85, direction >0.99, support 0.00",
-        "cast": "parent 0.93 (or old 0.04, a model that is not here 0.03), direction 0.98,"
-        " support 0.00",
+        "old": "parent 0.85, direction >0.99",
+        "cast": "parent 0.93 (or old 0.04, a model that is not here 0.03), direction 0.98",
         "tuned": "parent undetermined (0.41, tied with cast 0.40, or none of them 0.05,"
-        " old 0.04, mix 0.03, 1 more), direction 0.60, support 0.00",
-        "mix": "parent 0.95, direction 0.99, support 0.00",
-        "copy": "parent undetermined (0.50, tied with old), direction 0.50, support 0.00",
+        " old 0.04, mix 0.03, 1 more), direction 0.60",
+        "mix": "parent 0.95, direction 0.99",
+        "copy": "parent undetermined (0.50, tied with old), direction 0.50",
     }
     assert "  no arrow head: the parent is undetermined; the most probable one is drawn" in lines
     short = {x.split()[1]: x for x in drawing(families.placed()).splitlines() if "─" in x}

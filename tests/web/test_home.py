@@ -3,6 +3,8 @@
 import json
 import re
 import sqlite3
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from starlette.testclient import TestClient
@@ -13,12 +15,13 @@ from tests.web import slow
 from tests.web.conftest import copy_of, serving
 from weightkin import Registry
 from weightkin.records.family import FamilyEdge, FamilyNode
-from weightkin.registry import kept_graph
+from weightkin.registry import browsing, kept_graph
 from weightkin.registry.known import known_of
 from weightkin.registry.store import opened
 from weightkin.web import homepage, overviews
 from weightkin.web.app import make_app
 from weightkin.web.homepage import Asked
+from weightkin.web.jobs import Job
 from weightkin.web.serving import open_desk
 
 HERE = "http://127.0.0.1:8321"
@@ -45,7 +48,8 @@ def path(filled, tmp_path_factory):
     with sqlite3.connect(found) as connection:
         connection.execute("UPDATE models SET licence = 'cc-by-nc-4.0' WHERE name = 'llama-a'")
     reseal(found)
-    sure = {"direction": "determined", "log10_pvalue": -400.0, "parent_probability": 0.99}
+    sure = {"direction": "determined", "log10_pvalue": -400.0, "parent_probability": 0.99,
+            "support": 1.0}  # fmt: skip
     nodes = [FamilyNode(id=m.name, name=m.name, source=m.source, digest=m.digest,
                         registered=(m.id,)) for m in Registry(found).list()]  # fmt: skip
     edges = [FamilyEdge(parent=parent, child=child, kind=kind, **sure)
@@ -174,6 +178,7 @@ def test_visitors_see_names_without_folders_and_find_nothing_by_them(filled, tmp
 def test_the_page_of_a_model_shows_its_place_before_any_search(client):
     text = client.get("/models/4").text  # llama-a-int4
     assert "quantised" in text.split("Path to the root")[1]
+    assert 'class="term" data-term="support" title="share of resamples' in text
     assert "<strong>apache-2.0</strong> (permissive) permits more than" in text
     assert "its weights place it elsewhere" in text
     assert "none found" not in text
@@ -182,8 +187,36 @@ def test_the_page_of_a_model_shows_its_place_before_any_search(client):
     assert client.get("/models/99").status_code == 404
 
 
+def test_a_model_says_what_was_read_what_was_left_out_and_what_is_kept(path, monkeypatch):
+    with open_desk(path, work=slow.for_ever) as service:
+        client = TestClient(make_app(service), base_url=HERE)
+        kept = browsing.sketch_of(service.registry, service.model(1))
+        text = client.get("/models/1").text.split("<h2>Contents</h2>")[1]
+        assert f"{len(kept.as_stored)} tensors, " in text
+        assert "nothing reported" in text
+        assert "keeps all values of this model" in text
+        rows = re.findall(
+            r'<td>([^<]*?)(?: <span.*?)?</td><td data-label="Tensors".*?>(\d+)<', text
+        )
+        assert rows[0] == ("decoder", "54")
+        assert sum(int(n) for _, n in rows) == len(kept.as_stored)
+        sample = {k: replace(x, stored=x.stored[:1]) for k, x in kept.as_stored.items()}
+        scheme = replace(kept.scheme, n_rows=1, is_whole=False)
+        lost = replace(kept, tensors=sample, before=None, problems=(("part-2", "it is cut off"),),
+                       is_partial=True, scheme=scheme)  # fmt: skip
+        monkeypatch.setattr(browsing, "sketch_of", lambda *_: lost)
+        text = client.get("/models/1").text.split("<h2>Contents</h2>")[1]
+        assert "1 item, so that tensors are missing" in text
+        assert '<td>part-2</td><td data-label="Why">it is cut off</td>' in text
+        assert "keeps a sketch of this model: a fixed sample of every tensor" in text
+        assert re.search(r"Kept here</dt><dd>[\d,]+ values, [\d.]+ % of them", text)
+
+
 def test_a_parent_that_is_undetermined_is_called_so_and_counted_apart(filled, tmp_path):
     found = copy_of(filled, tmp_path)
+    with sqlite3.connect(found) as connection:
+        connection.execute("UPDATE models SET licence = 'cc-by-nc-4.0' WHERE name = 'llama-a'")
+    reseal(found)
     ids = {m.name: m.id for m in Registry(found).list()}
     nodes = [FamilyNode(id=x, name=x, registered=(ids[x],)) for x in ("llama-a", "llama-b")]
     nodes.append(FamilyNode(id="llama-a-ft1", name="llama-a-ft1", duplicates=("llama-a-ft2",),
@@ -198,6 +231,13 @@ def test_a_parent_that_is_undetermined_is_called_so_and_counted_apart(filled, tm
         client = TestClient(make_app(service), base_url=HERE)
         child = client.get(f"/models/{ids['llama-a-ft1']}").text
         assert '<span class="how">fine-tuned, parent undetermined</span>' in child
+        assert f'<dd>possibly <a href="/models/{ids["llama-a"]}">' in child
+        assert "support" not in child  # 0 says nothing here
+        copy = client.get(f"/models/{ids['llama-a-ft2']}").text  # it declares nothing
+        assert '<span class="badge possible">possible</span>' in copy
+        assert " · licence cc-by-nc-4.0" in copy
+        assert ">undeclared</span>" not in copy
+        assert "Licence conflict" not in copy
         assert client.get("/").text.count("fine-tuned, parent undetermined") == 2  # and its copy
         made = client.get(f"/models/{ids['llama-a']}").text.split("Models made from it</dt>")[1]
         assert made.startswith('<dd><a href="#made">1</a> <span class="how">1 more, parent undet')
@@ -223,6 +263,43 @@ def test_a_graph_that_is_being_drawn_is_watched_and_one_that_lacks_models_is_sai
         assert ">Draw the family graph</a>" in client.get("/jobs").text
         assert "Update the family graph" not in text
         service.runner.cancel(job.id)
+
+
+def test_the_family_page_shows_the_graph_that_is_in_the_registry(client, path, tmp_path):
+    text = client.get("/family").text
+    assert "Draw the family graph" not in text
+    assert "<h1>Family of llama-a</h1>" in text
+    edge = re.search(r'href="(/family/edges/0/\d+)"', text)[1]
+    assert "was made from" in client.get(edge).text
+    assert client.get("/family/edges/0/999").status_code == 404
+    assert {x["id"] for x in client.get("/api/family").json()["nodes"]} >= {"llama-a", "vit-a-ft1"}
+    with open_desk(copy_of(path, tmp_path), work=slow.for_ever) as service:
+        again = TestClient(make_app(service), base_url=HERE)
+        with sqlite3.connect(service.registry) as connection:
+            connection.execute("DELETE FROM families WHERE nodes LIKE '%vit-a%'")
+        assert '2 models not in this graph yet.</span> <button class="button">Draw all' in (
+            again.get("/family").text
+        )
+        with sqlite3.connect(service.registry) as connection:
+            connection.execute("DELETE FROM family")
+        assert "Draw the family graph" in again.get("/family").text
+        assert again.get("/family/edges/0/0").status_code == 404
+        assert again.get("/api/family").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("ended", "is_young", "shown"), [("2000", False, 0), ("2000", True, 7), ("2999", False, 7)]
+)
+def test_the_newer_graph_is_shown_that_of_a_job_where_nothing_was_added(
+    path, tmp_path, ended, is_young, shown
+):
+    with open_desk(copy_of(path, tmp_path), work=slow.for_ever) as service:
+        stamp = service.stamp() if is_young else "before"
+        job = Job(id=7, kind="family", title="", asked={}, stamp=stamp, state="done",
+                  made=ended, ended=ended)  # fmt: skip
+        found = replace(service, jobs=SimpleNamespace(latest=lambda *_, **__: job))
+        answer = found.newest_family()
+        assert (answer.job, answer.is_young) == (shown, is_young or not shown)
 
 
 def test_addresses_keep_what_was_asked():

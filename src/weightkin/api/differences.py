@@ -44,6 +44,7 @@ def differences(old: Record, new: Record, *, is_there: bool = False) -> list[str
     if isinstance(old, Comparison) and isinstance(new, Comparison):
         found += _of_runs(old, new)
         old, new = _without_runs(old), _without_runs(new)
+        new = new if old.blocks else replace(new, blocks=())  # records of before have none
     return found + value_differences(asdict(old), asdict(new))
 
 

@@ -41,12 +41,10 @@ def accounting_of(
     """
     own = smaller_of(models)
     sketch, other = shared.common.sketches[own], shared.common.sketches[1 - own]
-    rounded = shared.common.rounded
-    is_rounded = rounded is not None and rounded.found.is_part
-    equal = rounded.found if rounded is not None and is_rounded else shared.found
+    equal = shared.common.with_rounding
     found = (equal.a, equal.b)[own]
     total = n_parameters(models[own])
-    sizes = _sizes(sketch, total)
+    sizes = parameters_of(sketch, total)
     n: dict[str, float] = defaultdict(float)
     codes: dict[str, dict[str, None]] = defaultdict(dict)
     for name, tensor in sketch.tensors.items():
@@ -74,8 +72,21 @@ def _whole(tensor: SketchedTensor) -> str:
     return _EXPERT.sub("", tensor.stored_name)
 
 
-def _sizes(sketch: Sketch, total: int) -> dict[str, float]:
-    """Parameters of every tensor; experts that were sampled stand for those that were not."""
+def parameters_of(sketch: Sketch, total: int) -> dict[str, float]:
+    """Parameters of every tensor; experts that were sampled stand for those that were not.
+
+    Parameters
+    ----------
+    sketch : Sketch
+        Of the model.
+    total : int
+        All parameters of the model.
+
+    Returns
+    -------
+    dict of str to float
+        By the name of the tensor in the sketch.
+    """
     sizes = {name: float(math.prod(t.shape)) for name, t in sketch.tensors.items()}
     stacked = {n for n, t in sketch.tensors.items() if t.stored_name != _whole(t)}
     n_stacked = sum(sizes[name] for name in stacked)

@@ -20,6 +20,12 @@ class InCommon:
     part: SharedPart | None = None  # networks that are equal, beside others that are not
     is_proof: bool = False  # one model holds the other or a network of it, and not by chance
 
+    @property
+    def with_rounding(self) -> Equality:
+        """What is equal; after rounding, where that makes one model a part of the other."""
+        is_rounded = self.rounded is not None and self.rounded.found.is_part
+        return self.rounded.found if self.rounded is not None and is_rounded else self.found
+
 
 def in_common(a: Sketch, b: Sketch) -> InCommon:
     """Compare the values of two sketches of one scheme and layout.

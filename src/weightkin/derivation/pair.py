@@ -11,6 +11,7 @@ from typing import Any
 
 from weightkin._version import __version__
 from weightkin.derivation.accounting import accounting_of
+from weightkin.derivation.blocks import blocks_of_pair
 from weightkin.derivation.components import components_of_pair
 from weightkin.derivation.conclusion import Conclusion, conclude, stages_of
 from weightkin.derivation.derived import derive, embedding_alone
@@ -42,9 +43,19 @@ from weightkin.evidence.spread import rehearse
 from weightkin.evidence.stacks import OtherStacks
 from weightkin.formats import Model, digest, full_digest
 from weightkin.formats.dry_run import read_ahead
-from weightkin.records import Comparison, Direction, ModelRef, Part, Skipped, left_out
+from weightkin.records import (
+    BlockRelation,
+    Comparison,
+    Direction,
+    ModelRef,
+    Part,
+    Skipped,
+    left_out,
+)
 from weightkin.records.accounting import Extent
+from weightkin.records.differing import BlockDifference
 from weightkin.records.evidence import Verdict
+from weightkin.sketch.stand_in import n_parameters
 
 
 def compare_pair(pair: Pair) -> Comparison:
@@ -83,6 +94,8 @@ def compare_pair(pair: Pair) -> Comparison:
     if derived is not None and not shared.is_all:
         kind, details = derived.kind, details | derived.details
     alpha = pair.settings.alpha
+    layers = verdict.layers(ran, pair.b, other)
+    is_related = concluded.verdict == "dependent"
     return Comparison(
         a=refs[0],
         b=refs[1],
@@ -96,7 +109,7 @@ def compare_pair(pair: Pair) -> Comparison:
         kind=kind if derived else kind + undone.kinds,
         kind_details=details | undone.details,
         direction=_with_traces(derived.direction, pair) if derived else Direction(),
-        layers=verdict.layers(ran, pair.b, other),
+        layers=layers,
         parts=concluded.parts + (_equal_parts(kind, details) if concluded.basis == "equal" else ()),
         calibration=concluded.ranked.calibration,
         equal=equal_of_sample(shared, derived.equality if derived else None),
@@ -110,13 +123,22 @@ def compare_pair(pair: Pair) -> Comparison:
         version=__version__,
         incomplete=not shared.is_read or other.is_capped,
         challenge=challenge if _is_part(pair, ran, other, concluded) else None,
-        extent=_extent(pair, ran) if concluded.verdict == "dependent" else None,
+        extent=_extent(pair, ran) if is_related else None,
         accounting=accounting_of(pair.models, shared, concluded.tested),
         token_views=views,
-        components=components_of_pair(shared.common) if concluded.verdict == "dependent" else (),
+        components=components_of_pair(shared.common) if is_related else (),
+        blocks=_blocks(pair, shared, layers) if is_related else (),
         law_log10_evalue=law,
         law_null=None if law is None else "gap-order-exchangeable",
     )
+
+
+def _blocks(
+    pair: Pair, shared: Shared, layers: tuple[BlockRelation, ...]
+) -> tuple[BlockDifference, ...]:
+    """How the two differ, block by block."""
+    a, b = map(n_parameters, pair.models)
+    return blocks_of_pair(shared.common, (a, b), layers)
 
 
 def _extent(pair: Pair, ran: StagesRun) -> Extent | None:

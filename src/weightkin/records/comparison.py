@@ -19,6 +19,7 @@ from weightkin.records.accounting import (
 )
 from weightkin.records.built import built
 from weightkin.records.components import ComponentRelation
+from weightkin.records.differing import BlockDifference
 from weightkin.records.evidence import (
     AXIS_COLUMNS,
     BLOCK_COLUMNS,
@@ -127,6 +128,7 @@ class Comparison(InNotebooks):
     components: tuple[ComponentRelation, ...] = ()  # of diffusion models
     law_log10_evalue: float | None = None  # by `law_null`, a measured law: never a p-value
     law_null: LawNull | None = None
+    blocks: tuple[BlockDifference, ...] = ()  # of related models
 
     def __repr__(self) -> str:
         kind = f", {' '.join(self.kind)}" if self.kind else ""

@@ -31,7 +31,7 @@ STEP_COLUMNS = (
 )  # fmt: skip
 
 Among = Literal["", "registry", "nearest"]
-State = Literal["confirmed", "contradicted", "undeclared", "unverifiable"]
+State = Literal["confirmed", "contradicted", "undeclared", "possible", "unverifiable"]
 Relation = Literal[  # of one model to another, over edges of determined direction alone
     "", "identical", "parent", "merged-into", "child", "sibling", "ancestor", "descendant",
     "relative", "unknown",
@@ -141,7 +141,8 @@ class Step:
 class DeclaredParent(InOneLine):
     """A parent that a model declares, or does not, and what its weights say.
 
-    ``summary`` is that of the comparison with it, where one tells the state.
+    ``summary`` is that of the comparison with it, where one tells the state. A parent that was
+    inferred and is not declared is ``undeclared`` where it is determined, else ``possible``.
     """
 
     name: str
@@ -150,6 +151,21 @@ class DeclaredParent(InOneLine):
     data: dict[str, Any] = field(default_factory=dict)
     summary: Summary | None = None
     id: int = 0  # in the registry: the model that was held against it; 0: not there
+
+    @property
+    def is_declared(self) -> bool:
+        """Whether the model names it."""
+        return self.state not in ("undeclared", "possible")
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether it is related and perhaps a parent; earlier records call that undeclared."""
+        return self.code == "perhaps"
+
+    @property
+    def is_undeclared(self) -> bool:
+        """Whether it is a determined parent that the model does not name."""
+        return self.state == "undeclared" and not self.is_possible
 
     @property
     def nested(self) -> dict[str, Any]:

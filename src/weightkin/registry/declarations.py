@@ -55,11 +55,12 @@ def check_declared(
         stated.append(_state(name, ids, tested, on_path, place.below))
     for step in place.parents:
         if step.parent_id and step.parent_id not in meant:
+            is_sure = step.direction == "determined"
             stated.append(
                 DeclaredParent(
                     name=step.parent,
-                    state="undeclared",
-                    code="inferred" if step.direction == "determined" else "perhaps",
+                    state="undeclared" if is_sure else "possible",
+                    code="inferred" if is_sure else "perhaps",
                     data={"kind": step.kind},
                     id=step.parent_id,
                 )

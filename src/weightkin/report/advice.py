@@ -13,13 +13,14 @@ NO_REGISTRY = (
 )
 RULE_WORDS: Mapping[str, tuple[str, str]] = {  # what a hit is called, and what to do
     "forbidden-ancestor": (
-        "The model shares weights with a forbidden model.",
-        "The two share weights or an initialisation; a common ancestor counts too. Train from "
-        "another base, or stop forbidding that model (policy file, --deny).",
+        "The model is related to a forbidden model.",
+        "Related is what its evidence shows: weights or an initialisation in common by an exact "
+        "test or equal values, or calibrated evidence, which is weaker. A common ancestor counts "
+        "too. Train from another base, or stop forbidding that model (policy file, --deny).",
     ),
     "forbidden-family": (
         "The model has a relative in the family of a forbidden model.",
-        "A family consists of all registered models that share weights with the one named. Train "
+        "A family consists of all registered models that are related to the one named. Train "
         "from another base, or remove the family from the list.",
     ),
     "missing-parent": (
@@ -27,7 +28,7 @@ RULE_WORDS: Mapping[str, tuple[str, str]] = {  # what a hit is called, and what 
         "Check which weights were published, and which parent was meant.",
     ),
     "undeclared-parent": (
-        "A parent found in the weights is not declared.",
+        "A model that is the parent, or may be it, is not declared.",
         "Name the parent as base_model in the front matter of README.md: "
         "`weightkin trace MODEL --format model-card` prints the lines.",
     ),

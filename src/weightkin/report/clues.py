@@ -136,9 +136,9 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     ),
     "equal-names-equal": "all tensors with the same name are equal",
     "equal-up-to-rounding": "equal except for the last digits of float32",
-    "distance": "median over matrices: relative distance {distance:.3f}, cosine {cosine:.3f}",
+    "distance": "of the matrices: median distance {distance:.3f}, median cosine {cosine:.3f}",
     "far-apart": "distant siblings, or one initialisation trained twice",
-    "moved-far": "median over matrices: relative distance {distance:.3f}, cosine {cosine:.3f}; "
+    "moved-far": "of the matrices: median distance {distance:.3f}, median cosine {cosine:.3f}; "
     "every tensor changed a lot",
     "blocks-share-nothing": "{n} blocks have no shared weights, the others are equal",
     "matrices-share-nothing": "{n} matrices have no shared weights, the others have",
@@ -183,7 +183,7 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     "mixture-not-exact": "not exact: the model was changed after merging, or a parent is missing",
     "mixture-undetermined": "direction undetermined: the equation also fits with another model as "
     "the child",
-    "relative-distance": "relative distance {distance:.4f}",
+    "relative-distance": "overall distance {distance:.4f}",
     "inherits": lambda x: f"inherits {_share(x['share'])} of the changes that made its parent",
     "noise-undetermined": "the difference is noise; it is open which of the two it was added to",
     "unused-rows-shrank": _shrank,
@@ -207,8 +207,8 @@ DECLARED_WORDS: Mapping[str, Words] = {
     "not-registered": "not in this registry",
     "compared": "",
     "on-path": "on the path to the root",
-    "made-from-it": "shares weights, but was derived from this model",
-    "place-not-shown": "shares weights; whether it is a parent is undetermined",
+    "made-from-it": "related, but was derived from this model",
+    "place-not-shown": "related; whether it is a parent is undetermined",
     "inferred": "inferred parent ({kind})",
     "perhaps": "related ({kind}), possibly a parent",
 }

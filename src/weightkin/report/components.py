@@ -45,7 +45,7 @@ def component_lines(components: Sequence[ComponentRelation]) -> list[str]:
     """One line for each component of a pair of models."""
     lines = []
     for x in components:
-        far = f" (median relative distance {x.distance:.3g})" if x.state == "changed" else ""
+        far = f" (median distance {x.distance:.3g})" if x.state == "changed" else ""
         where = (
             f" of {'a' if x.a else 'b'}" if x.state == "alone" and bool(x.a) != bool(x.b) else ""
         )

@@ -38,9 +38,9 @@ def cyclonedx(parentage: Parentage) -> str:
     pedigree["notes"] = _notes(parentage)
     child["pedigree"] = pedigree
     declared = [
-        _property("undeclared", printable(x.name))
-        if x.state == "undeclared"
-        else _property("declared", f"{printable(x.name)}: {x.state}")
+        _property("declared", f"{printable(x.name)}: {x.state}")
+        if x.is_declared
+        else _property("undeclared" if x.is_undeclared else "possible parent", printable(x.name))
         for x in parentage.declared
     ]
     if declared:
@@ -146,7 +146,7 @@ def _claims(found: tuple[Kin, ...], word: str) -> Iterator[tuple[dict[str, Any],
     """What is claimed of each parent or kin, and the evidence that the claim points at."""
     for i, kin in enumerate(found, 1):
         ref = f"{word}-{i}"
-        said = f"shares weights with {kin.model.name}"
+        said = f"is related to {kin.model.name}"
         if word == "ancestor":
             said = f"was made from {kin.model.name} (probability: {kin.sure})"
         evidence = {

@@ -29,7 +29,11 @@ DETAIL_WORDS = {  # what is printed, in this order
     "n_experts": "{} experts",
     "blocks": "blocks {} replaced",
     "reinitialised": "initialised anew: {}",
-    "typical_distance": "median relative distance {}",
+    "typical_distance": "median distance {}",
+}
+DISTANCES = {  # two numbers: of all weights together, and of the matrices of blocks, one by one
+    "relative_distance": "overall distance",
+    "typical_distance": "median distance",
 }
 SHARES = {  # numbers between 0 and 1, as percentages
     "share_equal": "{} of values equal",
@@ -117,6 +121,8 @@ def identical_words(details: Mapping[str, Any]) -> str:
 
 def detail_words(key: str) -> str:
     """Name of a number of a kind, for people."""
+    if key in DISTANCES:
+        return DISTANCES[key]
     return (
         key.replace("_", " ").replace("n ", "number of ", 1)
         if key[:2] == "n_"

@@ -41,7 +41,7 @@ def explain(graph: FamilyGraph, child: str, *, is_unicode: bool = True) -> list[
         tie = "derived from" if edge.direction == "determined" else "related to"
         lines += ["", f"  {tie} {called(nodes[edge.parent], drawn)}: {kind_words(edge)}"]
         related = related_words(edge, graph.alpha)
-        distance = f"relative distance of all tensors {number_words(edge.distance)}"
+        distance = f"overall distance {number_words(edge.distance)}"
         lines.append(f"    related    {related}, {distance}")
         lines += [f"    {line}" for line in _why_parent(edge, lambda x: called(nodes[x], drawn))]
         lines.append(f"    support    {support_words(edge)}")

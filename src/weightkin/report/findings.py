@@ -47,10 +47,10 @@ def called(other: Ancestor) -> str:
 
 
 def evidence_words(x: Summary) -> str:
-    """That weights are shared, with p-value, basis, effect, kind, parts and direction."""
+    """What is shared as far as the basis shows it, with effect, kind, parts and direction."""
     said = x.sentence
-    if x.verdict == "dependent" and x.basis == "exact" and not x.is_same:
-        said = f"shares weights ({pvalue_words(x.log10_pvalue)}, exact)"
+    if x.verdict == "dependent" and x.basis in RELATED and not x.is_same:
+        said = RELATED[x.basis].format(pvalue_words(x.log10_pvalue), x.sentence)
     if x.effect is not None:
         said += f", cosine of matched units {x.effect.observed:.2f}"
         said += f" (best wrong match {x.effect.chance:.2f})"
@@ -111,6 +111,12 @@ def _untested(x: Mapping[str, Any]) -> str:
     return f"not testable: {why} (none of {counted(x['n'], 'other model')} has the same values)"
 
 
+RELATED: Mapping[str, str] = {  # what a verdict on this basis comes to: no more than it shows
+    "exact": "shares weights or a random start ({0}, exact)",
+    "exact-unconfirmed": "units agree, which shared weights would explain, but so would a model "
+    "that was made to match ({0}, unconfirmed)",
+    "calibrated": "probably related: calibrated evidence alone, no exact test ({1})",
+}
 FINDING_WORDS: Mapping[str, Words] = {
     "text": "{text}",
     "forbidden": "forbidden {evidence}",
@@ -131,7 +137,8 @@ FINDING_WORDS: Mapping[str, Words] = {
     "expected-calibrated": "expected parent {other}: only calibrated evidence; {found}",
     "not-declared": "not declared: {evidence}",
     "copy-not-declared": "not declared, but has the same values: {evidence}",
-    "hidden-parent": "no parent is declared; shares an unregistered ancestor with {evidence}",
+    "hidden-parent": "no parent is declared; probably has an ancestor that is not registered in "
+    "common with {evidence}",
     "perhaps-child": "no parent is declared; possibly derived from {evidence}",
     "perhaps-other-child": (
         "no declared parent is among its relatives; possibly derived from {evidence}"

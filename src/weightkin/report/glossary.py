@@ -29,8 +29,8 @@ TERMS = {
     "digest": "hash of contents: `wk1-…` covers names, types, shapes and a fixed set of rows; the"
     " full digest covers every byte",
     "direction": "which of two models came first; it has a probability and evidence of its own",
-    "distance": "the size of the difference of the weights over the size of the weights: 0 where"
-    " they are equal, 1.4 where they are unrelated",
+    "equal values": "numbers of one model that the other holds unchanged, in the same place or in"
+    " another one",
     "extent": "the share of all sampled units that match their own index, with the range that holds"
     " it in 95 of 100 samples",
     "heads": "the parts of an attention layer that work side by side; their order is arbitrary",
@@ -40,6 +40,8 @@ TERMS = {
     " found",
     "matching": "the most similar unit of another model for each unit, found without using the"
     " indices",
+    "median distance": "the size of the difference of one matrix over the size of that matrix,"
+    " taken of every matrix of the blocks; half of them are nearer, half farther",
     "no evidence": "at least half of the parameters were tested and nothing was found; this does"
     " not show that the models are independent",
     "not testable": "no test applies, or the tests cover too little",
@@ -47,6 +49,8 @@ TERMS = {
     " `monte-carlo`, `asymptotic` or `calibrated`",
     "null hypothesis": "what a small p-value speaks against: that the two models were initialised"
     " independently, and that neither was reordered to match the other",
+    "overall distance": "the size of the difference of all weights together, over the size of the"
+    " weights: 0 where they are equal, 1.4 where they are unrelated",
     "p-value": "how probable agreement as strong as this is, at most, if the models are"
     " independent; 1.00 means that nothing was found",
     "parameters": "the numbers that a model consists of, its weights",
@@ -89,10 +93,9 @@ ALSO = {  # labels that stand for a term
     "cosine (by chance)": "cosine",
     "how made": "kind",
     "full digest": "digest",
-    "median relative distance": "distance",
-    "typical distance": "distance",
-    "relative distance": "distance",
+    "distance": "overall distance",
     "related by": "p-value",
+    "share of parameters": "parameters",
     "significance level (alpha)": "alpha",
     "units": "unit",
 }

@@ -180,7 +180,7 @@ def _edge_lines(edge: FamilyEdge, alpha: float) -> list[str]:
         _edge_label(edge),
         related_words(edge, alpha),
         parent_words(edge, most=0),
-        f"support {edge.support:.2f}",
+        *([f"support {edge.support:.2f}"] if edge.support > 0 else []),
     ]
 
 

@@ -31,14 +31,17 @@ def in_toto(parentage: Parentage) -> str:
         "declared": [
             {"name": printable(x.name), "state": x.state, "why": printable(declared_words(x))}
             for x in parentage.declared
-            if x.state != "undeclared"
+            if x.is_declared
         ],
     }
-    undeclared = [x for x in parentage.declared if x.state == "undeclared"]
-    if undeclared:
-        predicate["undeclared"] = [
-            {"name": printable(x.name), "why": printable(declared_words(x))} for x in undeclared
-        ]
+    for key, found in (
+        ("undeclared", [x for x in parentage.declared if x.is_undeclared]),
+        ("possible", [x for x in parentage.declared if x.is_possible]),
+    ):
+        if found:
+            predicate[key] = [
+                {"name": printable(x.name), "why": printable(declared_words(x))} for x in found
+            ]
     if parentage.child.licence:
         predicate["declaredLicence"] = parentage.child.licence
     if parentage.why:

@@ -23,7 +23,7 @@ def model_card(parentage: Parentage) -> str:
     if not seen:
         return "\n".join(lines) + "\n"
     confirmed = [x.name for x in parentage.declared if x.state == "confirmed"]
-    if confirmed and not any(x.state == "undeclared" for x in parentage.declared):
+    if confirmed and not any(x.is_undeclared for x in parentage.declared):
         return "\n".join([*lines, "# declared already: nothing to add"]) + "\n"
     lines += ["---", "base_model:"]
     lines += [f"- {_quoted(x.model.name)}" for x in seen]

@@ -169,15 +169,22 @@ def trace_lines(record: Trace, registry: str = "FILE", *, is_full: bool = False)
         lines += [f"    {printable(evidence_line(y))}" for y in step.evidence] if is_full else []
     if not search.path:
         lines.append(fact("step", "no parent found among the registered models"))
+    licences = licences_of(search)
     for x in record.declared:
         words = printable(declared_words(x))
-        if x.state == "undeclared":
-            lines.append(fact("undeclared", f"{printable(x.name)}: {words}"))
-        else:
-            lines.append(fact("declared", f"{printable(x.name)}: {x.state} ({words})"))
+        said = f"{x.state} ({words})" if x.is_declared else words
+        licence = licences.get(x.id, "")
+        said += f"; licence {printable(licence)}" if licence else ""
+        label = "declared" if x.is_declared else "undeclared" if x.is_undeclared else "possible"
+        lines.append(fact(label, f"{printable(x.name)}: {said}"))
     if record.licence:
         lines.append(fact("licence", f"{printable(record.licence)} (declared)"))
     return [*lines, *_end(search, registry, is_full=is_full)]
+
+
+def licences_of(record: Search) -> Mapping[int, str]:
+    """Declared licences of the models that were compared, by their numbers."""
+    return {x.model.id: x.model.licence for x in (*record.others, *record.relatives)}
 
 
 def path_lines(record: Search) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from weightkin.formats.declared import folder_of
+from weightkin.formats.finder import has_standard_name
 from weightkin.formats.table import format_of
 from weightkin.records.checking import RULES, Check, Checked, Finding
 from weightkin.report.advice import RULE_WORDS, advice
@@ -18,6 +19,10 @@ from weightkin.report.terminal import printable
 
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 FINGERPRINT = "weightkin/v1"
+DECLARING = (  # rules about what stands in a model card
+    "undeclared-parent", "contradicted-parent", "unverified-parent", "looser-licence",
+    "unknown-licence", "unknown-origin",
+)  # fmt: skip
 RULE_INDEX = {rule: i for i, rule in enumerate(RULES)}
 
 
@@ -107,7 +112,7 @@ def _result(model: Checked, finding: Finding, base: Path | None) -> dict[str, An
         }
     if found is not None and found.effect is not None:
         values["effect"] = {"observed": found.effect.observed, "chance": found.effect.chance}
-    return {
+    result = {
         "ruleId": finding.rule,
         "ruleIndex": RULE_INDEX[finding.rule],
         "level": finding.level,
@@ -117,11 +122,16 @@ def _result(model: Checked, finding: Finding, base: Path | None) -> dict[str, An
         "partialFingerprints": {FINGERPRINT: finding.fingerprint},
         "properties": values,
     }
+    if finding.rule in DECLARING and model.card:
+        place = {"artifactLocation": {"uri": _uri(model.card, base)}}
+        said = {"text": "What the model declares."}
+        result["relatedLocations"] = [{"physicalLocation": place, "message": said}]
+    return result
 
 
 def _location(model: Checked, base: Path | None) -> dict[str, Any]:
-    """The file that declares, or one of weights; and the model itself as a logical place."""
-    where = model.card or ("" if model.revision else _file(model.source))
+    """The file of weights, or the source as it was given; and the model as a logical place."""
+    where = "" if model.revision else _file(model.source, base)
     logical = {
         "name": printable(model.name),
         "fullyQualifiedName": printable(model.digest or model.source),
@@ -133,13 +143,15 @@ def _location(model: Checked, base: Path | None) -> dict[str, Any]:
     return location
 
 
-def _file(source: str) -> str:
+def _file(source: str, base: Path | None) -> str:
     """A file for a model that is a folder: code scanning shows no results of folders."""
+    where = Path(source) if base is None else base / source
     try:
-        folder = folder_of(Path(source))
-        if Path(source).is_file() or not folder.is_dir():
+        folder = folder_of(where)
+        if where.is_file() or not folder.is_dir():
             return source
-        inside = sorted(x for x in folder.iterdir() if format_of(x.name) and x.is_file())
+        found = [x for x in folder.iterdir() if format_of(x.name) and x.is_file()]
+        inside = sorted(found, key=lambda x: (not has_standard_name(x.name), x.name))
     except (OSError, ValueError):
         return source
     return str(inside[0]) if inside else source

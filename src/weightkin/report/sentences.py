@@ -185,7 +185,7 @@ def _(graph: FamilyGraph) -> str:
     parts += [counted(n_hidden, "unobserved ancestor")] if n_hidden else []
     if graph.edges:
         n_open = sum(edge.direction == "undetermined" for edge in graph.edges)
-        open_ = f" ({n_open} undetermined)" if n_open else ""
+        open_ = f" ({n_open} with an undetermined parent)" if n_open else ""
         parts.append(f"{counted(len(graph.edges), 'edge')}{open_}")
     return f"{counted(n_models, 'model')}: {', '.join(parts)}"
 

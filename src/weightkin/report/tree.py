@@ -154,8 +154,11 @@ class _Drawing:
         parts = [kind_words(edge)]
         if edge.weight != 1.0:
             parts.append(f"weight {edge.weight:.2f}")
-        parts += [related_words(edge, self.alpha), f"distance {number_words(edge.distance)}"]
-        return ", ".join([*parts, parent_words(edge, self._called), f"support {edge.support:.2f}"])
+        parts.append(related_words(edge, self.alpha))
+        parts.append(f"overall distance {number_words(edge.distance)}")
+        parts.append(parent_words(edge, self._called))
+        parts += [f"support {edge.support:.2f}"] if edge.support > 0 else []
+        return ", ".join(parts)
 
     def _called(self, name: str) -> str:
         return called(self.nodes[name], self.drawn)

@@ -224,8 +224,13 @@ def router(service: JobService) -> APIRouter:
 
     @api.get("/family", tags=["family"], responses=_answers(404, model=FamilyGraph))
     def family() -> Response:
-        """The newest family graph of all registered models."""
-        return _record(service.answered("family"))
+        """The newest family graph of all registered models, whoever had it computed."""
+        answer = service.newest_family()
+        found = answer and service.family_record(answer)
+        if not answer or not found:
+            return _record(None)
+        headers = {"x-weightkin-job": str(answer.job)} if answer.job else {}
+        return Response(found[0], media_type=JSON, headers=headers)
 
     @api.post("/family", tags=["family"], status_code=202, responses=_answers(*ASKING))
     def ask_family() -> JobSeen:

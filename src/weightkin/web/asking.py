@@ -11,6 +11,7 @@ from weightkin.web.job_service import JobService
 from weightkin.web.jobs import JobKind
 
 Number = Annotated[int, Path(ge=1, le=1 << 53)]
+JobOrKept = Annotated[int, Path(ge=0, le=1 << 53)]  # 0: the family graph in the registry
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
 Text = Annotated[str, Query(max_length=1000)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from weightkin.errors import UnreadableModel
@@ -12,7 +13,20 @@ from weightkin.records import ModelRef
 from weightkin.records.registry import Registered
 from weightkin.registry import browsing
 from weightkin.report.facts import ModelFacts as CardFacts
+from weightkin.sketch.types import Sketch, SketchedTensor
 from weightkin.web.job_service import JobService
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartFacts:
+    """The tensors of one part of a model that were read: a stack, or a role outside of it."""
+
+    name: str
+    n_blocks: int  # 0 outside the blocks
+    n_tensors: int
+    n_parameters: int
+    values: dict[str, int]  # of each format
+    n_held: int  # values that the registry has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +43,15 @@ class ModelFacts:
     dtypes: dict[str, int] = field(default_factory=dict)  # tensors of each
     values: dict[str, int] = field(default_factory=dict)  # of each dtype
     unread: dict[str, str] = field(default_factory=dict)  # what could not be read, and why
+    parts: tuple[PartFacts, ...] = ()
     is_whole: bool = False  # everything is held, not a sample
+    is_partial: bool = False  # tensors are missing
     why: str = ""
+
+    @property
+    def n_held(self) -> int:
+        """Values that the registry has, of all that were read."""
+        return sum(part.n_held for part in self.parts)
 
 
 def facts_of(service: JobService, model: Registered) -> ModelFacts:
@@ -56,7 +77,31 @@ def facts_of(service: JobService, model: Registered) -> ModelFacts:
         dtypes=dict(dtypes.most_common()),
         values=dict(values.most_common()),
         unread={service.said(what): service.said(why) for what, why in sketch.problems},
+        parts=_parts(sketch),
         is_whole=sketch.scheme.is_whole,
+        is_partial=sketch.is_partial,
+    )
+
+
+def _parts(sketch: Sketch) -> tuple[PartFacts, ...]:
+    """Stacks in their order, then the roles outside of them."""
+    found: dict[str, list[SketchedTensor]] = {name: [] for name, _ in sketch.stacks}
+    for tensor in sketch.as_stored.values():
+        found.setdefault(tensor.stack if tensor.block >= 0 else tensor.role, []).append(tensor)
+    return tuple(_part(name, tensors) for name, tensors in found.items() if tensors)
+
+
+def _part(name: str, tensors: Sequence[SketchedTensor]) -> PartFacts:
+    values = Counter[str]()
+    for tensor in tensors:
+        values[" ".join(filter(None, (tensor.dtype, tensor.packed)))] += math.prod(tensor.shape)
+    return PartFacts(
+        name=name,
+        n_blocks=len({x.block for x in tensors if x.block >= 0}),
+        n_tensors=len(tensors),
+        n_parameters=values.total(),
+        values=dict(values.most_common()),
+        n_held=sum(x.stored.size + x.tail_stored.size for x in tensors),
     )
 
 

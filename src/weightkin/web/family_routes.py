@@ -8,8 +8,7 @@ from fastapi import APIRouter, HTTPException, Path
 from starlette.responses import RedirectResponse, Response
 
 from weightkin.report.graph_formats import graphml
-from weightkin.web.api import job_or_404, seen
-from weightkin.web.asking import Number, PageNumber, Text, unanswered
+from weightkin.web.asking import JobOrKept, PageNumber, Text, unanswered
 from weightkin.web.familypage import Families, part_of, with_name, with_number
 from weightkin.web.job_service import JobService
 from weightkin.web.templates import Templates
@@ -58,7 +57,6 @@ def family_routes(service: JobService, templates: Templates) -> APIRouter:
             view=drawn and one and families.view(drawn, one),
             table=drawn and one and families.table(drawn, one, kind, sure, page),
             job=unanswered(service, "family"),
-            asked=drawn and seen(service, drawn.job),
         )
 
     @pages.get("/family/edges")
@@ -86,8 +84,8 @@ def family_routes(service: JobService, templates: Templates) -> APIRouter:
         return RedirectResponse("/family", status_code=303)
 
     @pages.get("/family/edges/{job}/{number}")
-    def edge(job: Number, number: Annotated[int, Path(ge=0, le=1 << 53)]) -> Response:
-        found = families.edge(job_or_404(service, job), number)
+    def edge(job: JobOrKept, number: Annotated[int, Path(ge=0, le=1 << 53)]) -> Response:
+        found = families.edge(job, number)
         if found is None:
             raise HTTPException(404, "no such edge")
         return templates.page("edge.html", edge=found)

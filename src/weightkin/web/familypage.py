@@ -22,8 +22,7 @@ from weightkin.report.html.graph_model import (
     is_above,
 )
 from weightkin.report.html.one_family import by_family, top_of
-from weightkin.web.job_service import JobService
-from weightkin.web.jobs import Job
+from weightkin.web.job_service import FamilyAnswer, JobService
 
 EDGES_ON_PAGE = 200
 SURE = (0.8, 0.95, 0.99)
@@ -49,7 +48,8 @@ class DrawnFamily:
 class DrawnGraph:
     """A family graph that was asked for: the sentence, its families, its edges with links."""
 
-    job: Job
+    answer: FamilyAnswer
+    n_missing: int  # registered models that the graph in the registry lacks
     sentence: str
     graph: FamilyGraph
     nodes: dict[str, DrawnNode]
@@ -95,8 +95,8 @@ class Families:
 
     def latest(self) -> DrawnGraph | None:
         """The newest graph, if one was ever asked for."""
-        found = self._service.answered("family")
-        return None if found is None else self._drawn(*found)
+        answer = self._service.newest_family()
+        return None if answer is None else self._drawn(answer)
 
     def view(self, drawn: DrawnGraph, family: DrawnFamily) -> Markup:
         """The drawing of one family as HTML; made once."""
@@ -107,12 +107,13 @@ class Families:
                 self._views[family.number] = _view(family)
             return self._views[family.number]
 
-    def edge(self, job: Job, number: int) -> Row | None:
-        """One edge of a graph."""
-        if job.kind != "family" or job.state != "done":
-            return None
-        drawn = self._drawn(job, self._service.record(job.id))
-        return _row(drawn, number) if number < len(drawn.edges) else None
+    def edge(self, job: int, number: int) -> Row | None:
+        """One edge of the graph of a job, or of the one in the registry, which has the number 0."""
+        answer = self._service.newest_family()
+        if answer is None or answer.job != job:
+            answer = FamilyAnswer(f"job {job}", job) if job else None
+        drawn = answer and self._drawn(answer)
+        return _row(drawn, number) if drawn and number < len(drawn.edges) else None
 
     def table(
         self, drawn: DrawnGraph, family: DrawnFamily, kind: str, sure: str, page: int
@@ -137,13 +138,16 @@ class Families:
             n_found=len(found),
         )
 
-    def _drawn(self, job: Job, record: str) -> DrawnGraph:
+    def _drawn(self, answer: FamilyAnswer) -> DrawnGraph | None:
         with self._lock:
-            if self._known is None or self._known.job.id != job.id:
-                self._known, self._views = self._draw(job, record), {}
+            if self._known is None or self._known.answer != answer:
+                found = self._service.family_record(answer)
+                if found is None:
+                    return None
+                self._known, self._views = self._draw(answer, *found), {}
             return self._known
 
-    def _draw(self, job: Job, record: str) -> DrawnGraph:
+    def _draw(self, answer: FamilyAnswer, record: str, n_missing: int) -> DrawnGraph:
         graph = FamilyGraph.from_json(record)
         links = {n.id: f"/models/{n.registered[0]}" for n in graph.nodes if n.registered}
         nodes, inferred = family_parts(graph, links)
@@ -151,7 +155,8 @@ class Families:
         parts = by_family(whole)
         at = {(edge.parent, edge.child): i for i, edge in enumerate(whole.edges)}
         return DrawnGraph(
-            job=job,
+            answer=answer,
+            n_missing=n_missing,
             sentence=graph.sentence,
             graph=graph,
             nodes={node.id: node for node in whole.nodes},
@@ -248,4 +253,4 @@ def _said(parent: str, child: str, *, is_kin: bool) -> DrawnEdge:
 def _row(drawn: DrawnGraph, number: int) -> Row:
     edge = drawn.edges[number]
     ends = drawn.nodes[edge.parent], drawn.nodes[edge.child]
-    return Row(number, edge, *ends, drawn.job.id)
+    return Row(number, edge, *ends, drawn.answer.job)

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 from weightkin._version import __version__
 from weightkin.records.registry import Registered
 from weightkin.registry import browsing
+from weightkin.registry.found_family import found_family, found_mark
 from weightkin.report.html.environment import short
 from weightkin.report.terminal import printable
 from weightkin.web.jobs import Job, JobKind, Jobs
@@ -18,6 +19,16 @@ from weightkin.web.uploads import check_head, keep, place_of
 from weightkin.web.visitors import ABSOLUTE, shown_model, shown_record, shown_text
 
 LONGEST_NAME = 120
+
+
+@dataclass(frozen=True, slots=True)
+class FamilyAnswer:
+    """A family graph: which one, when it was found, and whether nothing was added since."""
+
+    key: str
+    job: int  # 0: the one in the registry
+    ended: str = ""
+    is_young: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +135,30 @@ class JobService:
         """The newest answer to this with its record."""
         job = self.jobs.latest(kind, self.asked(**asked), done=True)
         return None if job is None else (job, self.record(job.id))
+
+    def newest_family(self) -> FamilyAnswer | None:
+        """The newest family graph: that of a job, or one that somebody else had computed since.
+
+        A job that nothing was added or removed since comes first: it is of all models.
+        """
+        job = self.jobs.latest("family", self.asked(), done=True)
+        mark = found_mark(self.registry)
+        if job is not None and (mark is None or self.is_young(job) or mark[1] <= job.ended):
+            return FamilyAnswer(f"job {job.id}", job.id, job.ended, self.is_young(job))
+        return FamilyAnswer(mark[0], 0, mark[1]) if mark is not None else None
+
+    def family_record(self, answer: FamilyAnswer) -> tuple[str, int] | None:
+        """The record of a family graph; and how many models the one in the registry lacks."""
+        if answer.job:
+            job = self.jobs.get(answer.job)
+            if job is None or job.kind != "family" or job.state != "done":
+                return None
+            return self.record(job.id), 0
+        found = found_family(self.registry)
+        if found is None:
+            return None
+        text = found.graph.to_json(None)
+        return shown_record(text) if self.has_visitors else text, found.n_missing
 
     def is_young(self, job: Job) -> bool:
         """Whether nothing was added or removed since a job was asked."""

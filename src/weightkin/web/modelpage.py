@@ -28,6 +28,7 @@ class Stated:
     id: int
     words: str
     is_declared: bool
+    licence: str = ""  # that it declares
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +80,7 @@ def place(service: JobService, glance: Glance, row: Row, trace: Trace | None) ->
     parents, path, below = (_seen(service, x) for x in (found.parents, found.path, found.children))
     declared = _of_trace(trace) if trace else _of_graph(row)
     known = {x.id for x in declared} - {0}
+    models = glance.overview.models
     is_merge = [KINDS[x.kind].hub == "merge" for x in below]
     return Place(
         is_known=trace is not None or row.standing.is_placed,
@@ -87,7 +89,10 @@ def place(service: JobService, glance: Glance, row: Row, trace: Trace | None) ->
         parents=parents,
         children=tuple(x for x, merged in zip(below, is_merge, strict=True) if not merged),
         merges=tuple(x for x, merged in zip(below, is_merge, strict=True) if merged),
-        stated=(*declared, *(_inferred(x) for x in parents if x.parent_id not in known)),
+        stated=tuple(
+            replace(x, licence=models[x.id].licence if x.id in models else "")
+            for x in (*declared, *(_inferred(x) for x in parents if x.parent_id not in known))
+        ),
     )
 
 
@@ -103,11 +108,11 @@ def _of_trace(trace: Trace) -> list[Stated]:
     """What a search found of every declared parent, and of those that are not declared."""
     return [
         Stated(
-            state=x.state,
+            state="possible" if x.is_possible else x.state,
             name=x.name,
             id=x.id,
             words=x.sentence,
-            is_declared=x.state != "undeclared",
+            is_declared=x.is_declared,
         )
         for x in trace.declared
     ]
@@ -124,6 +129,8 @@ def _of_graph(row: Row) -> list[Stated]:
 
 
 def _inferred(x: Step) -> Stated:
-    state = "undeclared" if x.direction == "determined" and x.parent_id else "inferred"
+    state = "possible"
+    if x.direction == "determined":
+        state = "undeclared" if x.parent_id else "inferred"
     name = x.parent if x.parent_id else "a model that is not here"
     return Stated(state=state, name=name, id=x.parent_id, words=x.kind, is_declared=False)

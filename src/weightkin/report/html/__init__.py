@@ -23,6 +23,7 @@ from weightkin.records.family import FamilyGraph, rests_on_values
 from weightkin.records.location import Location
 from weightkin.records.registry import Search, Trace
 from weightkin.report.advice import RULE_WORDS
+from weightkin.report.block_rows import block_rows, rows_caption
 from weightkin.report.comparison import answer_facts, looked_at
 from weightkin.report.derived import DETAIL_KEYS, kind_words
 from weightkin.report.glossary import TERMS, anchor_of, meaning_of
@@ -38,6 +39,7 @@ from weightkin.report.nodes import UNOBSERVED
 from weightkin.report.plain import NOT_SHOWN, found_words
 from weightkin.report.priorities import plain_words as check_words
 from weightkin.report.priorities import what_to_do, worst_first
+from weightkin.report.registry import licences_of
 from weightkin.report.registry import plain_words as search_words
 from weightkin.report.terminal import TOO_FEW, is_too_few, next_step
 from weightkin.text import counted
@@ -198,6 +200,8 @@ def _of_comparison(record: Comparison) -> dict[str, Any]:
         "looked_bar": accounting_bar(record),
         "bars": extent_bars(record),
         "blocks": block_map(record),
+        "differing": block_rows(record),
+        "rows_caption": rows_caption(record),
         "too_few": [x for x in record.axes if is_too_few(record, x)],
         "too_few_words": TOO_FEW,
         "trusted": sorted({x.trusts for x in record.axes} - {"either"}),
@@ -245,6 +249,7 @@ def _of_trace(record: Trace) -> dict[str, Any]:
         "trace": record,
         "drawn": graph_values(drawn) if drawn.edges else None,
         "notes": {x.model.id: x.model.notes for x in record.search.relatives},
+        "licences": licences_of(record.search),
     }
 
 

@@ -57,7 +57,7 @@ TERMS_IN_TEXT = (
     "units by tokens",
     "best wrong match",
     "cosine",
-    "median relative distance",
+    "median distance",
 )
 IN_TEXT = re.compile(f"({'|'.join(map(re.escape, TERMS_IN_TEXT))})")
 PVALUE = re.compile(r"p (?:=|&lt;=) [-\d.e]+\d")  # not to be broken into lines

@@ -139,7 +139,7 @@ def trace_drawing(record: Trace) -> Drawing:
     for said in record.declared:
         parent = _declared(said, nodes, search)
         known = above.setdefault(own, set())
-        if said.state == "undeclared" or parent == own or parent in known:
+        if not said.is_declared or parent == own or parent in known:
             continue
         if not is_above(own, parent, above):
             known.add(parent)
@@ -175,7 +175,7 @@ def edge_facts(edge: FamilyEdge | Step, alpha: float) -> Facts:
 def _family_edge(edge: FamilyEdge, labels: Mapping[str, str], alpha: float) -> DrawnEdge:
     facts = [("Kind", kind_words(edge)), *edge_facts(edge, alpha)]
     rivals = rival_words(edge, labels.__getitem__)
-    facts += [("Distance", f"{edge.distance:.3g}"), ("Other candidates", rivals)]
+    facts += [("Overall distance", f"{edge.distance:.3g}"), ("Other candidates", rivals)]
     label, also = kind_words(edge), edge.kind_details.get("also")
     n_more = len(also) if isinstance(also, list) else 0
     cut = f"{edge.kind} and {n_more} more" if n_more else edge.kind
@@ -229,7 +229,7 @@ def _declared(said: DeclaredParent, nodes: Mapping[str, DrawnNode], search: Sear
 def _own_node(key: str, record: Trace) -> DrawnNode:
     search = record.search
     facts = _node_facts(search.source, search.digest, ())
-    stated = [x for x in record.declared if x.state != "undeclared"]
+    stated = [x for x in record.declared if x.is_declared]
     facts += tuple(("Declares", f"{x.name}: {x.state}; {declared_words(x)}") for x in stated)
     return DrawnNode(id=key, label=search.name, also=_same(search, 0, search.digest), facts=facts)
 

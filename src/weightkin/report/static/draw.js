@@ -6,16 +6,27 @@
   var SMALL = 11; /* pixels of a label that is drawn from afar */
   var MOST_LABELS = 300;
   var FAINT = 0.18;
+  var NARROW = 560, INDENT = 24, DOWN = 12, SIDE = 10, LEAST_BOX = 170; /* of a stage where boxes are stacked */
+
+  /* how wide boxes and columns are: on a narrow stage, children stand below their parent, indented */
+  function shape(data, width, depth) {
+    if (width > NARROW) { return { column: data.column, box: data.box, isStacked: false, margin: 34, top: 34 }; }
+    var box = Math.max(LEAST_BOX, width - 2 * SIDE - MERGE - depth * INDENT);
+    return { column: INDENT, box: Math.min(box, Math.max(data.box + 90, LEAST_BOX)), isStacked: true, margin: SIDE,
+      top: SIDE + HIGH / 2 };
+  }
 
   /* drawn: tree, items, column, box; look: colours and font; marks: what is chosen, found, faint */
   function paint(ctx, drawn, look, marks, view, width, height) {
-    var k = view.k, box = drawn.box, isNear = k >= READABLE;
+    var k = view.k, box = drawn.box, isStacked = drawn.isStacked, isNear = k >= READABLE;
     var left = -view.x / k, top = -view.y / k, right = left + width / k, bottom = top + height / k;
     ctx.save();
     ctx.translate(view.x, view.y);
     ctx.scale(k, k);
+    var kinds = [];
     lines();
     merges();
+    kinds.forEach(labelled);
     var seen = drawn.items.filter(function (item) {
       return item.y + HIGH > top && item.y - HIGH < bottom && item.x + box + 60 > left && item.x < right;
     });
@@ -44,7 +55,7 @@
         var edge = item.more ? -1 : drawn.tree.above[item.at], isMarked = marks.edges.has(edge);
         if (isMarked && item.y > over.y) { trunk(over, item.y, true); }
         if (item.y + HIGH < top || item.y - HIGH > bottom) { return; }
-        var style = edge < 0 ? "inferred" : drawn.edges[edge].style, bend = over.x + box + BEND;
+        var style = edge < 0 ? "inferred" : drawn.edges[edge].style, bend = bendOf(over);
         pencil(isMarked, marks.isFaintEdge(edge), style);
         ctx.beginPath();
         if (item.y > over.y) {
@@ -59,6 +70,7 @@
       });
       ctx.setLineDash([]);
     }
+    function bendOf(item) { return item.x + (isStacked ? DOWN : box + BEND); }
     function pencil(isMarked, isFaint, style) {
       alpha(isFaint);
       ctx.strokeStyle = isMarked ? look.accent : look.edge;
@@ -67,11 +79,12 @@
     }
     /* from the right of a box down to the row of a child; only what is seen of it */
     function trunk(item, low, isMarked) {
-      var bend = item.x + box + BEND, y0 = Math.max(item.y + TURN, top), y1 = Math.min(low - TURN, bottom);
+      var bend = bendOf(item), y0 = Math.max(item.y + (isStacked ? HIGH / 2 : TURN), top);
+      var y1 = Math.min(low - TURN, bottom);
       if (bend < left || bend > right || y0 > bottom || y1 < top) { return; }
       pencil(isMarked, marks.isFaint(item.at), "inferred");
       ctx.beginPath();
-      if (item.y > top - HIGH) {
+      if (item.y > top - HIGH && !isStacked) {
         ctx.moveTo(item.x + box, item.y);
         ctx.lineTo(bend - TURN, item.y);
         ctx.quadraticCurveTo(bend, item.y, bend, item.y + TURN);
@@ -82,18 +95,29 @@
     }
     function end(edge, item, style) {
       if (style !== "undetermined") { arrow(item.x, item.y); }
-      if (!isNear) { return; }
-      ctx.fillStyle = look.muted;
+      if (!isNear || isStacked) { return; }
+      kinds.push({ text: drawn.edges[edge].label, x: item.x - (drawn.merged.has(item.at) ? 28 : 10), y: item.y - 5,
+        isFaint: marks.isFaintEdge(edge) });
+    }
+    /* how each was made, above the lines; a line that passes behind is left out there */
+    function labelled(kind) {
       ctx.font = "10.5px " + look.family;
       ctx.textAlign = "right";
       ctx.textBaseline = "alphabetic";
-      ctx.fillText(drawn.edges[edge].label, item.x - (drawn.merged.has(item.at) ? 28 : 10), item.y - 5);
+      ctx.globalAlpha = 1;
+      ctx.fillStyle = look.page;
+      var wide = measured(kind.text) + 3;
+      filled([[1, 2], [1, -9], [-wide, -9], [-wide, 2]], kind.x, kind.y);
+      alpha(kind.isFaint);
+      ctx.fillStyle = look.muted;
+      ctx.fillText(kind.text, kind.x, kind.y);
     }
-    function arrow(x, y) {
+    function arrow(x, y, isLeft) {
+      var back = isLeft ? 8 : -8;
       ctx.fillStyle = ctx.strokeStyle;
-      shape([[0, 0], [-8, -4], [-8, 4]], x, y);
+      filled([[0, 0], [back, -4], [back, 4]], x, y);
     }
-    function shape(points, x, y) {
+    function filled(points, x, y) {
       ctx.beginPath();
       points.forEach(function (point, i) { ctx[i ? "lineTo" : "moveTo"](x + point[0], y + point[1]); });
       ctx.closePath();
@@ -107,8 +131,8 @@
         pencil(marks.edges.has(route.edge), marks.isFaintEdge(route.edge), edge.style);
         bent(route.points.map(near));
         ctx.setLineDash([]);
-        var end = route.points[5];
-        if (edge.style !== "undetermined" && k > 0.3) { arrow(end[0], end[1]); }
+        var end = route.points[route.points.length - 1];
+        if (edge.style !== "undetermined" && k > 0.3) { arrow(end[0], end[1], isStacked); }
       });
     }
     /* dashes are dear: a line ends a little outside of what is seen */
@@ -150,15 +174,36 @@
       ctx.setLineDash([]);
       if (made) {
         ctx.fillStyle = look.groups[made];
-        shape(drawn.glyphs[made], item.x + 14, item.y);
+        filled(drawn.glyphs[made], item.x + 14, item.y);
       }
       ctx.fillStyle = isMore ? look.accent : node.unobserved ? look.muted : look.text;
       ctx.font = "12.5px " + look.family;
       ctx.textAlign = "left";
       ctx.textBaseline = "middle";
-      ctx.fillText(isMore ? item.more.toLocaleString("en") + " more" : node.label,
-        item.x + (made ? 26 : 11), item.y + 0.5);
+      var text = isMore ? item.more.toLocaleString("en") + " more" : node.label, x = item.x + (made ? 26 : 11);
+      var room = item.x + box - 12 - x;
+      ctx.fillText(isStacked ? fitted(text, room) : text, x, item.y + 0.5);
+      if (isStacked && !isMore && made) { how(item, room - measured(text) - 10); }
       if (!isMore && drawn.tree.below[item.at].length) { handle(item); }
+    }
+    function measured(text) { return ctx.measureText(text).width; }
+    /* a text that fits, its middle left out where it is too long */
+    function fitted(text, room) {
+      var shown = text;
+      for (var n = text.length - 1; n > 4 && measured(shown) > room; n -= 1) {
+        var tail = Math.floor(n / 3);
+        shown = text.slice(0, n - tail) + "…" + text.slice(text.length - tail);
+      }
+      return shown;
+    }
+    /* how a model was made, in its box, where there is room */
+    function how(item, room) {
+      ctx.font = "10.5px " + look.family;
+      var words = drawn.edges[drawn.tree.above[item.at]].label;
+      if (measured(words) > room) { return; }
+      ctx.fillStyle = look.muted;
+      ctx.textAlign = "right";
+      ctx.fillText(words, item.x + box - 12, item.y + 0.5);
     }
     /* what folds and unfolds: a minus, or a plus with the number of models that are hidden */
     function handle(item) {
@@ -222,15 +267,21 @@
     }
   }
 
-  /* lines from further parents: right of the box, along the lane above the child's row, into the child;
+  /* lines from further parents: outside of stacked boxes; else right of the box, along the lane above the child's row, into the child;
      a folded branch stands for the models in it */
   function routes(drawn) {
-    var n = new Map(), found = [];
+    var n = new Map(), found = [], outer = 0;
+    drawn.items.forEach(function (item) { outer = Math.max(outer, item.x + drawn.box); });
     drawn.further.forEach(function (i) {
       var edge = drawn.edges[i], from = drawn.tree.standing(edge.s), to = drawn.tree.spot[edge.t];
       if (from < 0 || to < 0 || from === edge.t) { return; }
       var a = drawn.items[drawn.tree.spot[from]], b = drawn.items[to], nth = n.get(edge.t) || 0;
       n.set(edge.t, nth + 1);
+      if (drawn.isStacked) {
+        var ends = [a.x + drawn.box, b.x + drawn.box], beside = outer + 12 + Math.min(nth, 2) * 3;
+        found.push({ edge: i, points: [[ends[0], a.y + 7], [beside, a.y + 7], [beside, b.y - 8], [ends[1], b.y - 8]] });
+        return;
+      }
       var shift = Math.min(nth, 2) * 2.5, lane = b.y - LANE + shift;
       var x0 = a.x + drawn.box, x = x0 + MERGE + shift, x1 = b.x - 16 - shift;
       found.push({ edge: i, points: [[x0, a.y + 7], [x, a.y + 7], [x, lane], [x1, lane], [x1, b.y - 8],
@@ -239,5 +290,5 @@
     return found;
   }
 
-  window.weightkinDraw = { paint: paint, routes: routes, high: HIGH, readable: READABLE };
+  window.weightkinDraw = { shape: shape, paint: paint, routes: routes, high: HIGH, readable: READABLE };
 }());

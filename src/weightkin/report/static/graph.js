@@ -3,7 +3,6 @@
   "use strict";
   var LEAST = 0.02, MOST = 2.5, FITTED = 0.12; /* zoom; the last is the least that Fit goes down to */
   var BESIDE = 800, PANEL = 370; /* a stage as wide as that has the panel on its right */
-  var MARGIN = 34; /* pixels around a drawing */
   var draw = window.weightkinDraw;
 
   function counted(n, word) { return n.toLocaleString("en") + " " + word + (n === 1 ? "" : "s"); }
@@ -69,20 +68,20 @@
     function repaint() { look = looks(stage); changed(); }
     function extent() {
       return drawn.items.reduce(function (all, item) {
-        return { w: Math.max(all.w, item.x + data.box + 30), h: Math.max(all.h, item.y + draw.high) };
+        return { w: Math.max(all.w, item.x + drawn.box + (drawn.isStacked ? 24 : 30)), h: Math.max(all.h, item.y + draw.high) };
       }, { w: 0, h: 0 });
     }
     function fit(least) {
-      var all = extent(), k = Math.min(1, (width() - 2 * MARGIN) / all.w, (height() - 2 * MARGIN) / all.h);
+      var all = extent(), k = Math.min(1, (width() - 2 * drawn.margin) / all.w, (height() - 2 * drawn.top) / all.h);
       view.k = Math.max(k, least);
-      view.x = Math.max(MARGIN, (width() - all.w * view.k) / 2);
-      view.y = Math.max(MARGIN, (height() - all.h * view.k) / 2);
+      view.x = Math.max(drawn.margin, (width() - all.w * view.k) / 2);
+      view.y = Math.max(drawn.top, (height() - all.h * view.k) / 2);
       changed();
     }
     /* lay out again; what stood under the eye stays where it was */
     function arrange(still) {
       var before = still >= 0 && tree.spot[still] >= 0 ? drawn.items[tree.spot[still]] : null;
-      drawn.items = tree.layout(family, data.column);
+      drawn.items = tree.layout(family, drawn.column, drawn.isStacked);
       if (before) {
         view.x += (before.x - drawn.items[tree.spot[still]].x) * view.k;
         view.y += (before.y - drawn.items[tree.spot[still]].y) * view.k;
@@ -91,12 +90,13 @@
     }
     function choose(next) {
       family = next;
+      Object.assign(drawn, draw.shape(data, width(), tree.depth(family)));
       if (families) { families.value = String(next); }
       tree.begin(family);
       arrange(-1);
       frame.classList.toggle("wide", extent().w > 1000);
-      stage.style.height = Math.ceil(Math.min(extent().h + 2 * MARGIN + 16, 3000)) + "px";
-      fit(draw.readable);
+      stage.style.height = Math.ceil(Math.min(extent().h + 2 * drawn.top + 16, 3000)) + "px";
+      fit(drawn.isStacked ? 1 : draw.readable);
     }
 
     /* what the keyboard is at, for those who hear it */
@@ -110,7 +110,8 @@
     function centre(node) {
       var item = drawn.items[tree.spot[node]];
       view.k = Math.max(view.k, draw.readable);
-      view.x = (width() > BESIDE ? width() - PANEL : width()) / 2 - (item.x + data.box / 2) * view.k;
+      view.x = drawn.isStacked ? Math.min(drawn.margin, width() - 24 - (item.x + drawn.box) * view.k)
+        : (width() > BESIDE ? width() - PANEL : width()) / 2 - (item.x + drawn.box / 2) * view.k;
       view.y = height() / 2 - item.y * view.k;
       changed();
     }
@@ -127,7 +128,7 @@
     function stepTo(node) {
       var item = drawn.items[tree.spot[node]], x = item.x * view.k + view.x, y = item.y * view.k + view.y;
       marks.chosen = node;
-      if (x < 20 || y < 30 || x + data.box * view.k > width() - 20 || y > height() - 30) { centre(node); }
+      if (x < 0 || y < 30 || x + drawn.box * view.k > width() - 20 || y > height() - 30) { centre(node); }
       say(node);
       if (panel.isOpen()) { panel.close(); }
       changed();
@@ -137,8 +138,8 @@
     function at(x, y) {
       var wx = (x - view.x) / view.k, wy = (y - view.y) / view.k;
       return drawn.pinned.concat(drawn.items).find(function (item) {
-        return Math.abs(item.y - wy) < draw.high / 2 + 4 && wx > item.x - (data.column - data.box) + 20
-          && wx < item.x + data.box + (isFolded(item) ? 40 : 9);
+        return Math.abs(item.y - wy) < draw.high / 2 + 4 && wx > item.x - (drawn.isStacked ? 16 : drawn.column - drawn.box - 20)
+          && wx < item.x + drawn.box + (isFolded(item) ? 40 : 9);
       });
     }
     function isFolded(item) { return !item.more && tree.below[item.at].length > 0 && !tree.isOpen[item.at]; }
@@ -148,7 +149,7 @@
       else if (item.isPinned) { stepTo(item.at); panel.node(item.at); }
       else if (item.more) { tree.more(item.at); arrange(item.at); }
       else if (wx < item.x) { if (tree.above[item.at] >= 0) { panel.edge(tree.above[item.at]); } }
-      else if (wx > item.x + data.box - 9 && tree.below[item.at].length) { fold(item.at); }
+      else if (wx > item.x + drawn.box - 9 && tree.below[item.at].length) { fold(item.at); }
       else { marks.chosen = item.at; panel.node(item.at); }
     }
     function zoomBy(factor, x, y) {
@@ -264,8 +265,8 @@
 
     function picture() {
       var all = extent();
-      return { w: all.w + 2 * MARGIN, h: all.h + 2 * MARGIN, onto: function (pen) {
-        draw.paint(pen, drawn, look, marks, { x: MARGIN, y: MARGIN, k: 1 }, this.w, this.h);
+      return { w: all.w + 2 * drawn.margin, h: all.h + 2 * drawn.top, onto: function (pen) {
+        draw.paint(pen, drawn, look, marks, { x: drawn.margin, y: drawn.top, k: 1 }, this.w, this.h);
         return pen;
       } };
     }
@@ -274,7 +275,10 @@
 
     document.addEventListener("weightkin-theme", repaint);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
-    new ResizeObserver(changed).observe(stage);
+    new ResizeObserver(function () {
+      var now = draw.shape(data, width(), tree.depth(family));
+      if (now.box !== drawn.box || now.isStacked !== drawn.isStacked) { choose(family); } else { changed(); }
+    }).observe(stage);
     look = looks(stage);
     choose(0);
     var asked = frame.closest("[data-find]");
@@ -284,6 +288,7 @@
     }
     /* for those who look from outside */
     frame.family = { tree: tree, data: data, view: view, marks: marks, items: function () { return drawn.items; },
+      box: function () { return drawn.box; },
       routes: function () { return draw.routes(drawn); }, painted: function () { return n; }, goTo: goTo, unfold: function () { tree.openAll(true); arrange(-1); } };
     frame.setAttribute("data-ready", "");
   }

@@ -39,6 +39,9 @@
         add("fill=\"none\" stroke=\"" + pen.strokeStyle + "\" stroke-width=\"" + pen.lineWidth + "\""
           + (dash ? " stroke-dasharray=\"" + dash + "\"" : ""));
       },
+      measureText: function (text) { /* a little wide, as the font is not known here */
+        return { width: 0.58 * parseFloat(pen.font) * text.length };
+      },
       fillText: function (text, x, y) {
         var end = pen.textAlign === "right" ? " text-anchor=\"end\"" : "";
         var low = pen.textBaseline === "middle" ? 4 : 0;

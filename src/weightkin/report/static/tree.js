@@ -74,8 +74,18 @@
         waiting = waiting.concat(below[best].slice(0, FIRST));
       }
     }
-    /* in reading order; a first child stands in the row of its parent, so that no row has two lines */
-    function layout(family, column) {
+    /* generations below the roots of a family */
+    function depth(family) {
+      var level = new Int32Array(n), most = 0;
+      order.forEach(function (node) {
+        level[node] = above[node] < 0 ? 0 : level[parent(node)] + 1;
+        if (home[node] === family) { most = Math.max(most, level[node]); }
+      });
+      return most;
+    }
+    /* in reading order; a first child stands in the row of its parent, so that no row has two lines;
+       stacked, each model has a row of its own, as files have in a list of folders */
+    function layout(family, column, isStacked) {
       var items = [], row = -1;
       var stack = tree.families[family].roots.slice().reverse().map(function (x, i, all) {
         return { at: x, gap: i === all.length - 1 ? 1 : 2, level: 0 };
@@ -97,7 +107,7 @@
         var listed = children.map(function (x) { return { at: x }; });
         if (left) { listed.push({ at: next.at, more: left }); }
         for (var i = listed.length - 1; i >= 0; i -= 1) {
-          stack.push({ at: listed[i].at, more: listed[i].more, gap: i ? 1 : 0, level: next.level + 1,
+          stack.push({ at: listed[i].at, more: listed[i].more, gap: i || isStacked ? 1 : 0, level: next.level + 1,
             parent: next.at });
         }
       }
@@ -120,7 +130,7 @@
       return -1;
     }
     Object.assign(tree, { above: above, below: below, size: size, home: home, isOpen: isOpen, order: order,
-      parent: parent, begin: begin, layout: layout, toggle: toggle, more: more, openAll: openAll,
+      parent: parent, begin: begin, layout: layout, depth: depth, toggle: toggle, more: more, openAll: openAll,
       reveal: reveal, standing: standing });
     return tree;
   };
