@@ -1,5 +1,7 @@
 """What is known of a model is worked out once, and small tensors are read together."""
 
+import gc
+import weakref
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +15,10 @@ from weightkin.evidence.kept import Kept
 from weightkin.formats import digest, open_model
 from weightkin.formats.packed_floats import FP4, PAIRS
 from weightkin.formats.read_together import read_each
+from weightkin.lineage.collection import contents_of
 from weightkin.policy.checking import check
 from weightkin.registry import Registry
+from weightkin.sketch import Scheme, take_sketch
 
 
 @pytest.fixture
@@ -46,6 +50,36 @@ def test_a_changed_file_has_another_digest(blocks: Path) -> None:
     raw[8 + int.from_bytes(raw[:8], "little")] ^= 1  # of the first row of the first tensor
     blocks.write_bytes(raw)
     assert digest(open_model(blocks)) != before
+
+
+def test_an_open_model_whose_file_changes_is_read_again(tmp_path: Path) -> None:
+    model = open_model(written(tmp_path, 4))
+    before = digest(model), take_sketch(model)
+    other = open_model(written(_made(tmp_path / "other"), 5)).tensors
+    rng = np.random.default_rng(1)
+    changed = {name: rng.standard_normal(x.shape).astype(np.float32) for name, x in other.items()}
+    save_file({name: changed[name] for name in model.tensors}, tmp_path / "again.safetensors")
+    Path(model.source).write_bytes((tmp_path / "again.safetensors").read_bytes())
+    assert digest(model) != before[0]
+    assert contents_of(take_sketch(model)) != contents_of(before[1])
+
+
+def test_sketches_of_an_open_model_are_kept_by_scheme_and_go_with_it(blocks: Path) -> None:
+    model = open_model(blocks)
+    plain = Scheme(has_views=False)
+    assert {take_sketch(model, x).scheme.name for x in (plain, Scheme(), plain)} == {
+        plain.name,
+        Scheme().name,
+    }
+    kept = weakref.ref(model)
+    del model
+    gc.collect()
+    assert kept() is None
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 def test_read_together_is_read_one_by_one(blocks: Path) -> None:
@@ -135,7 +169,7 @@ def test_tables_are_not_looked_for_where_there_is_one_network(tmp_path: Path) ->
 
 
 def test_what_takes_too_much_is_not_kept() -> None:
-    kept, made = Kept(most=100), []
+    kept, made = Kept(most=2400), []  # two entries of 40 bytes
 
     def once(key: int, n_bytes: int) -> None:
         kept.once(key, lambda: made.append(key) or {"view": np.zeros(n_bytes, np.uint8)})
@@ -146,8 +180,9 @@ def test_what_takes_too_much_is_not_kept() -> None:
     once(3, 40)  # all is dropped
     once(1, 40)
     assert made == [1, 2, 3, 1]
-    once(4, 200)
-    once(4, 200)
+    once(4, 4000)
+    once(4, 4000)
+    once(1, 40)  # still there
     assert made == [1, 2, 3, 1, 4, 4]
 
 

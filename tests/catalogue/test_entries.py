@@ -49,6 +49,10 @@ def test_tensors_of_its_own_come_before_those_it_takes_over():
         ({"tensors": {"#.x": "mlp.upp: u d"}}, "role mlp.upp"),
         ({"tensors": {"#.x": "mlp.up: u z"}}, "dimension z"),
         ({"tensors": {"#.x": {"is": "mlp.up: u d", "frozen": "yes"}}}, "fact of a tensor frozen"),
+        (
+            {"tensors": {"#.x": {"is": "attn.qkv: qkv d", "fused": "by heads"}}},
+            "order of queries, keys and values by heads",
+        ),
         ({"labels": {"d": {"m": "width"}}}, "fact of a label m"),
         ({"norms": {"first": ["norm1"]}}, "norm first"),
     ],

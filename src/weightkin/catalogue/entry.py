@@ -16,6 +16,7 @@ ROLES = frozenset(
         *("mlp.gate", "mlp.up", "mlp.down", "mlp.gate_up", "mlp.up_gate"),
     }
 )
+FUSED = frozenset({"", "by head", "one key head", "by quarter"})
 WORDS = frozenset({*"dguhqkvoeH-", "qkv", "gu", "Dq", "Dk", "..."})
 LABEL_FACTS = frozenset(
     {*("n", "in", "sign", "turn", "rot", "start", "norm", "fixed", "when"), *("beside", "latent")}
@@ -33,7 +34,7 @@ class TensorPart:
     fixed: str = ""  # why V/O dimensions and heads of its attention are not relabelled freely
     heads_fixed: str = ""  # the same for heads alone
     stack: str = ""  # the only stack it may belong to, where prefixes do not show it
-    fused: str = ""  # "by head", "one key head", "by quarter": the order of queries, keys, values
+    fused: str = ""  # of `FUSED`: the order of queries, keys and values
     behind: str = ""  # a module that feeds it, if present, instead of the residual stream
 
 
@@ -173,6 +174,7 @@ def _part(name: str, pattern: str, line: str | Mapping[str, str]) -> TensorPart:
     group, _, role = head.rpartition(" ")
     _check(name, "role", {role}, ROLES)
     _check(name, "dimension", {w for dim in dims.split() for w in dim.split("+")}, WORDS)
+    _check(name, "order of queries, keys and values", {more.get("fused", "")}, FUSED)
     return TensorPart(pattern, role, dims, group, **more)
 
 

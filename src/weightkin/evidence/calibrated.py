@@ -18,6 +18,7 @@ from weightkin.anatomy.gains import gain_before
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, Place
 from weightkin.arrays import Floats, Ints
+from weightkin.evidence.kept import Kept
 from weightkin.evidence.pairs import Views
 from weightkin.evidence.sample import view_places
 from weightkin.evidence.signpairs import FRUGAL_BYTES, LARGE_FOR_SIGNS, MAX_SIGN_BLOCKS
@@ -25,6 +26,7 @@ from weightkin.evidence.token_draws import N_TOKENS
 from weightkin.evidence.token_tables import token_table
 from weightkin.evidence.views import (
     MAX_PAIRED_BYTES,
+    MOST_SEEN,
     TokenRows,
     frames,
     token_views,
@@ -273,7 +275,7 @@ def widened(side: Side, frame: TokenRows) -> TokenRows:
     everything = np.concatenate(rows)
     if frame.is_centred:
         everything -= everything.mean(axis=1, keepdims=True)
-    return replace(frame, inputs=everything, outputs=everything)
+    return replace(frame, inputs=everything, outputs=everything, seen=Kept(MOST_SEEN))
 
 
 def _attended(side: Side, axis: Axis, rows: Floats) -> Floats | None:

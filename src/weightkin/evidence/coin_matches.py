@@ -27,7 +27,7 @@ from weightkin.stats.signs import mutual_matches
 
 T = TypeVar("T")
 MOST_KEPT_OF_A, MOST_KEPT_OF_B = 1 << 28, 1 << 26  # bytes; few units of a, all of b
-COIN_ROLES: Mapping[AxisKind, tuple[str, ...]] = {  # the first that an axis has
+COIN_ROLES: Mapping[AxisKind, tuple[str, ...]] = {  # the first that both axes have
     "units": ("mlp.up",),
     "vo": ("attn.v",),
     "qk": ("attn.q", "attn.k"),
@@ -204,7 +204,7 @@ def _level(a: Axis, b: Axis, seen: _Cosines, units_a: Ints, units_b: Ints) -> Le
 def _cosines(both: SignPair, axis_a: Axis, axis_b: Axis, run: Run) -> _Cosines | None:
     is_seen_through = both.through[1] is not None
     rows_a = both.features(0, axis_a, run)
-    here = {place.role for place in axis_a.places}
+    here = {p.role for p in axis_a.places} & {p.role for p in axis_b.places}
     coin = next((role for role in COIN_ROLES[axis_a.kind] if role in here), "")
     step = axis_b.n_units if is_seen_through else UNITS_AT_ONCE  # views are narrow, weights are not
     blind: dict[str, list[Floats]] = defaultdict(list)

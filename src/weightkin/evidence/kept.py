@@ -10,15 +10,17 @@ import numpy as np
 
 from weightkin.stats.formulas import Readings
 
+OF_AN_ENTRY = 1 << 10  # bytes that a key and small values take
 _NOTHING = object()
 T = TypeVar("T")
 
 
 @dataclass(slots=True)
 class Kept:
-    """What was made, by its key. All of it is dropped where it would take more than ``most`` bytes.
+    """What was made, by its key; never more than ``most`` bytes.
 
-    Who asks changes nothing of what is given.
+    Where the next value would pass the bound, all are dropped; a value that passes it alone is not
+    kept. Values are shared by all who ask, and nobody may change them.
     """
 
     most: int
@@ -30,8 +32,8 @@ class Kept:
         found: Any = self._made.get(key, _NOTHING)
         if found is _NOTHING:
             found = make()
-            size = _n_bytes(found)
-            if self.n_bytes + size > self.most:
+            size = OF_AN_ENTRY + _n_bytes(found)
+            if self.n_bytes + size > self.most >= size:
                 self._made.clear()
                 self.n_bytes = 0
             if size <= self.most:

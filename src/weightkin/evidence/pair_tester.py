@@ -45,7 +45,7 @@ class _Weights:
     unused: Ints
 
 
-Looked = dict[tuple[bool, Axis], _Weights]  # whether of a, and the axis
+Looked = dict[tuple[bool, Axis, int], _Weights]  # whether of a, the axis, tokens counted
 
 
 @dataclass
@@ -75,10 +75,11 @@ class PairTester:
         copies = self.copies_a if is_a else self.copies_b
         run = run_of(axis, self.plan)
         views: Views = {}
-        known = self.looked.get((is_a, axis)) if self.frames is not None else None
+        key = is_a, axis, n_vocabulary if axis.kind == "residual" else 0  # nothing else rests on it
+        known = self.looked.get(key) if self.frames is not None else None
         if known is None:
             views, known = self._weights(side, axis, guard, n_vocabulary)
-            self.looked[is_a, axis] = known
+            self.looked[key] = known
         guard.add(known.trends)
         copies.add(axis, known.few)
         self.note(known.problems, "a" if is_a else "b")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import tee
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,8 @@ from weightkin.sketch.types import Sketch, SketchedTensor, TokenViews, matrix_sh
 from weightkin.sources.files import Spans
 
 TOKEN_ROLES = ("embed", "unembed")
+# of open models whose files can be seen to be the same still: one is compared with many
+_KNOWN: WeakKeyDictionary[Model, dict[str, tuple[tuple[str, ...], Sketch]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +86,11 @@ def take_sketch(
     scheme = scheme or Scheme()
     if not with_full_digest and (held := held_by(model, scheme)) is not None:
         return held
-    stamps = model.storage.stamps
-    sketch = _known(model, stamps, scheme) if stamps else _taken(model, scheme)
+    stamps, known = model.storage.stamps, _KNOWN.setdefault(model, {})
+    if not stamps or scheme.name not in known or known[scheme.name][0] != stamps:
+        known[scheme.name] = stamps, _taken(model, scheme)
     full = full_digest(model) if with_full_digest else None
-    return replace(sketch, full_digest=full, bytes_read=model.bytes_read)
-
-
-@lru_cache(maxsize=4)  # one model is compared with many, one after the other
-def _known(model: Model, _stamps: tuple[str, ...], scheme: Scheme) -> Sketch:
-    """The sketch of a model whose files are as they were."""
-    return _taken(model, scheme)
+    return replace(known[scheme.name][1], full_digest=full, bytes_read=model.bytes_read)
 
 
 def _taken(model: Model, scheme: Scheme) -> Sketch:

@@ -44,19 +44,20 @@ class LocalFile:
     With ``homes`` the path may be a link, but only to a file inside one of these folders.
     """
 
-    __slots__ = ("pages", "path", "size", "stamp")
+    __slots__ = ("_opened", "pages", "path", "size")
 
     def __init__(self, path: Path, homes: Sequence[Path] = ()) -> None:
         if homes:
             with readable(path):
                 _check_link(path, homes)
         with opened(path) as handle:
-            status, self.stamp = os.fstat(handle.fileno()), stamp_of(handle.fileno())
+            status = os.fstat(handle.fileno())
         if status.st_size > SPARSE and 0 < status.st_blocks * 512 < status.st_size // SPARSENESS:
             there = f"only {status.st_blocks * 512} of {status.st_size} bytes are on the disk"
             raise unreadable(path, f"refused: a sparse file ({there})")
         self.path = path
         self.size = status.st_size
+        self._opened = stamp_of(status)
         self.pages = TouchedPages()
 
     def read(self, spans: Spans) -> npt.NDArray[np.uint8]:
@@ -76,9 +77,24 @@ class LocalFile:
                 for a, b in near:
                     joined[filled : filled + b - a] = block[a - start : b - start]
                     filled += b - a
-            if stamp_of(handle.fileno()) != self.stamp:
-                self.stamp = ""
+            self._note(handle)
         return joined
+
+    @property
+    def stamp(self) -> str:
+        """Which file it is and when it was last changed; empty once it is not what was opened."""
+        try:
+            now = stamp_of(self.path.stat())
+        except OSError:
+            now = ""
+        if now != self._opened:
+            self._opened = ""
+        return self._opened
+
+    def _note(self, handle: io.FileIO) -> None:
+        """Remember that what was read is not what was opened."""
+        if stamp_of(os.fstat(handle.fileno())) != self._opened:
+            self._opened = ""
 
     @property
     def bytes_touched(self) -> int:
@@ -120,8 +136,7 @@ class LocalFile:
 
     def _mapped(self, dtype: np.dtype[Any], offset: int, n: int) -> npt.NDArray[Any]:
         with opened(self.path) as handle:
-            if stamp_of(handle.fileno()) != self.stamp:
-                self.stamp = ""
+            self._note(handle)
             try:
                 return np.memmap(handle, dtype, "r", offset, shape=(n,))
             except ValueError:  # longer than the file is now
@@ -273,14 +288,14 @@ def readable(path: PurePath) -> Iterator[None]:
         raise unreadable(path, f"cannot be read ({why})") from None
 
 
-def stamp_of(descriptor: int) -> str:
+def stamp_of(status: os.stat_result) -> str:
     """Which file it is and when it was last changed, to the nanosecond.
 
     The time of the last change of its state (ctime) is set by the system alone: who sets back the
     time of modification moves it.
     """
-    x = os.fstat(descriptor)
-    return ":".join(map(str, (x.st_dev, x.st_ino, x.st_size, x.st_mtime_ns, x.st_ctime_ns)))
+    times = status.st_mtime_ns, status.st_ctime_ns
+    return ":".join(map(str, (status.st_dev, status.st_ino, status.st_size, *times)))
 
 
 def _neighbours(spans: Spans) -> Iterator[Spans]:
