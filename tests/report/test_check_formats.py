@@ -204,6 +204,14 @@ def test_a_finding_claims_no_more_than_its_basis_shows(basis, words, code):
     assert "direction undetermined" in finding.sentence
 
 
+def test_an_ancestor_that_is_not_registered_is_said_after_the_evidence():
+    summary = Summary(verdict="dependent", basis="exact", log10_pvalue=-20.0)
+    found = replace(finding("hidden-parent", "undetermined"), data={}, summary=summary).sentence
+    start = "no parent is declared; near: shares weights or a random start (p <= 1e-20, exact); "
+    assert found.startswith(start)
+    assert found.endswith("; the two probably have a common ancestor that is not registered")
+
+
 def test_no_title_of_a_rule_claims_more_than_calibrated_evidence_shows():
     for title, text in RULE_WORDS.values():
         assert "shares weights" not in title

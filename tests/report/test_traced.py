@@ -122,6 +122,12 @@ def test_what_is_not_declared_is_not_under_what_is():
     assert "Inferred parents that it does not declare" in text
 
 
+def test_a_declared_parent_that_is_confirmed_is_said_to_be_related_by_whatever_evidence():
+    text = str(body(trace_of(declared=(said("m1", "confirmed", 1),))))
+    assert "declared, and related by its weights" in text
+    assert "shared weights were found" not in text
+
+
 POSSIBLE = DeclaredParent(name="m1", state="possible", code="perhaps", data={"kind": "cast"}, id=1)
 
 

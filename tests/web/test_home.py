@@ -10,16 +10,19 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.families import graph
-from tests.registry.sealed import reseal
+from tests.registry.sealed import change, reseal
 from tests.web import slow
 from tests.web.conftest import copy_of, serving
 from weightkin import Registry
+from weightkin._version import __version__
 from weightkin.records.family import FamilyEdge, FamilyNode
 from weightkin.registry import browsing, kept_graph
+from weightkin.registry.found_family import found_family
 from weightkin.registry.known import known_of
 from weightkin.registry.store import opened
 from weightkin.web import homepage, overviews
 from weightkin.web.app import make_app
+from weightkin.web.familypage import Families
 from weightkin.web.homepage import Asked
 from weightkin.web.jobs import Job
 from weightkin.web.serving import open_desk
@@ -45,8 +48,7 @@ MADE = {"llama-a": (("llama-a-ft1", "fine-tuned"), ("llama-a-ft2", "fine-tuned")
 def path(filled, tmp_path_factory):
     """A registry with a family graph: two licences permit more than that of an ancestor."""
     found = copy_of(filled, tmp_path_factory.mktemp("home"))
-    with sqlite3.connect(found) as connection:
-        connection.execute("UPDATE models SET licence = 'cc-by-nc-4.0' WHERE name = 'llama-a'")
+    change(found, "UPDATE models SET licence = 'cc-by-nc-4.0' WHERE name = 'llama-a'")
     reseal(found)
     sure = {"direction": "determined", "log10_pvalue": -400.0, "parent_probability": 0.99,
             "support": 1.0}  # fmt: skip
@@ -58,7 +60,7 @@ def path(filled, tmp_path_factory):
     joined = {x for members in families for x in members}
     families += [(x.id,) for x in nodes if x.id not in joined]
     with opened(found, to_write=True) as connection:
-        kept_graph.keep(connection, known_of(graph(nodes, edges, families)))
+        kept_graph.keep(connection, known_of(graph(nodes, edges, families, version=__version__)))
     return found
 
 
@@ -214,8 +216,7 @@ def test_a_model_says_what_was_read_what_was_left_out_and_what_is_kept(path, mon
 
 def test_a_parent_that_is_undetermined_is_called_so_and_counted_apart(filled, tmp_path):
     found = copy_of(filled, tmp_path)
-    with sqlite3.connect(found) as connection:
-        connection.execute("UPDATE models SET licence = 'cc-by-nc-4.0' WHERE name = 'llama-a'")
+    change(found, "UPDATE models SET licence = 'cc-by-nc-4.0' WHERE name = 'llama-a'")
     reseal(found)
     ids = {m.name: m.id for m in Registry(found).list()}
     nodes = [FamilyNode(id=x, name=x, registered=(ids[x],)) for x in ("llama-a", "llama-b")]
@@ -300,6 +301,69 @@ def test_the_newer_graph_is_shown_that_of_a_job_where_nothing_was_added(
         found = replace(service, jobs=SimpleNamespace(latest=lambda *_, **__: job))
         answer = found.newest_family()
         assert (answer.job, answer.is_young) == (shown, is_young or not shown)
+
+
+def test_models_that_were_removed_are_in_no_graph_and_what_is_left_of_their_family_is_missing(
+    path, tmp_path
+):
+    with open_desk(copy_of(path, tmp_path), work=slow.for_ever) as service:
+        client = TestClient(make_app(service), base_url=HERE)
+        assert "Draw" not in client.get("/family").text
+        Registry(service.registry).remove("#12")  # it was alone
+        text = client.get("/family").text
+        assert "moe-a" not in text
+        assert "Draw" not in text
+        Registry(service.registry).remove("#11")  # vit-a-ft1
+        text = client.get("/family").text
+        assert '1 model not in this graph yet.</span> <button class="button">Draw all' in text
+        numbers = {k for x in client.get("/api/family").json()["nodes"] for k in x["registered"]}
+        assert numbers == set(range(1, 10))
+        assert figures(client.get("/").text)["Not in the family graph"] == "1"
+        for number in range(1, 10):
+            Registry(service.registry).remove(f"#{number}")
+        text = client.get("/family").text
+        assert "1 model not in this graph yet." in text
+        assert "No two models" not in text
+
+
+def test_the_graph_of_a_job_links_to_no_model_that_was_removed(path, tmp_path):
+    with open_desk(copy_of(path, tmp_path), work=slow.for_ever) as service:
+        record = found_family(service.registry).graph.to_json(None)
+        change(service.registry, "DELETE FROM family")
+        job = Job(id=7, kind="family", title="", asked={}, stamp=service.stamp(), state="done",
+                  made="2999", ended="2999")  # fmt: skip
+        jobs = SimpleNamespace(latest=lambda *_, **__: job, get=lambda _: job,
+                               record=lambda _: record)  # fmt: skip
+        families = Families(replace(service, jobs=jobs))
+        assert {x.href for x in families.latest().nodes.values()} >= {"/models/11", "/models/12"}
+        Registry(service.registry).remove("#11")
+        for found in (families.latest(), families.latest()):
+            assert not found.answer.is_young
+            assert [x.label for x in found.nodes.values() if not x.href] == ["vit-a-ft1"]
+        Registry(service.registry).remove("#12")
+        links = [x.href for x in families.latest().nodes.values()]
+        assert len(links) - links.count("") == 10
+
+
+@pytest.mark.parametrize("other", ["level", "seed", "version", "seal"])
+def test_a_graph_of_another_question_or_a_damaged_one_replaces_none_of_a_job(path, tmp_path, other):
+    with open_desk(copy_of(path, tmp_path), work=slow.for_ever) as service:
+        first = found_family(service.registry).graph
+        with opened(service.registry, to_write=True) as connection:
+            more = {"level": {"alpha": 0.05}, "seed": {"seed": 1}, "version": {"version": "0.1.0"}}
+            kept_graph.keep(connection, known_of(replace(first, **more.get(other, {}))))
+        if other == "seal":
+            change(service.registry, "UPDATE family SET found = '2999'")
+        assert service.newest_family() is None
+        assert found_family(service.registry) is None
+        assert "Draw the family graph" in (
+            TestClient(make_app(service), base_url=HERE).get("/family").text
+        )
+        job = Job(id=7, kind="family", title="", asked={}, stamp="before", state="done",
+                  made="2000", ended="2000")  # fmt: skip
+        found = replace(service, jobs=SimpleNamespace(latest=lambda *_, **__: job))
+        assert found.newest_family().job == 7
+        assert not found.newest_family().is_young
 
 
 def test_addresses_keep_what_was_asked():

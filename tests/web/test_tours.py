@@ -13,6 +13,7 @@ from tests.families import graph
 from tests.web import slow
 from tests.web.conftest import copy_of, finished, serving
 from weightkin import Registry
+from weightkin._version import __version__
 from weightkin.records.family import FamilyEdge, FamilyNode
 from weightkin.registry import kept_graph
 from weightkin.registry.known import known_of
@@ -51,7 +52,7 @@ def toured(filled, tmp_path_factory):
     nodes = [FamilyNode(id=x, name=x, registered=(numbers[x],)) for x in ("llama-a", "llama-a-ft1")]
     edge = FamilyEdge(parent="llama-a", child="llama-a-ft1", direction="determined", support=1.0)
     with opened_registry(found, to_write=True) as connection:
-        kept_graph.keep(connection, known_of(graph(nodes, [edge])))
+        kept_graph.keep(connection, known_of(graph(nodes, [edge], version=__version__)))
     with serving(found) as (address, _):
         job = httpx.post(f"{address}/api/compare", json={"a": 1, "b": 2}, timeout=60).json()
         assert finished(address, job["id"])["state"] == "done"

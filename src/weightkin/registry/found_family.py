@@ -8,43 +8,49 @@ from pathlib import Path
 from weightkin.records.family import FamilyGraph
 from weightkin.registry import kept_graph
 from weightkin.registry.layout import renumbered
+from weightkin.registry.registry import ALPHA
 from weightkin.registry.slots import slots_of
 from weightkin.registry.store import opened
 
 
 @dataclass(frozen=True, slots=True)
 class FoundFamily:
-    """A graph with the models that hold the contents of its nodes now."""
+    """A graph with the models that hold the contents of its nodes now.
+
+    Families that lost a model are left out. What is left of them is missing.
+    """
 
     graph: FamilyGraph
     n_missing: int  # registered models that are in no family of it
 
 
-def found_mark(path: Path) -> tuple[str, str] | None:
-    """Which graph the file holds, and when it was found (UTC, ISO 8601); None where there is none.
+def found_mark(path: Path, *, alpha: float = ALPHA, seed: int = 0) -> tuple[str, str] | None:
+    """Which graph `found_family` gives, and when it was found (UTC, ISO 8601); None without one.
 
     The first is another text whenever the graph or the registered models are others.
     """
     with opened(path, to_write=False) as connection:
-        row = connection.execute("SELECT found FROM family").fetchone()
-        if row is None:
+        found = kept_graph.found_when(connection, alpha=alpha, seed=seed)
+        if found is None:
             return None
         models = connection.execute("SELECT count(*), max(id) FROM models").fetchone()
-        return f"{kept_graph.stamp(connection)} {models}", str(row[0])
+        return f"{kept_graph.stamp(connection)} {models}", found
 
 
-def found_family(path: Path) -> FoundFamily | None:
+def found_family(path: Path, *, alpha: float = ALPHA, seed: int = 0) -> FoundFamily | None:
     """Read that graph.
 
     Parameters
     ----------
     path : Path
         The registry's file.
+    alpha, seed : float, int
+        Level and seed of the graph: one of others, or of another version, is another question's.
 
     Returns
     -------
     FoundFamily or None
-        None where no question needed a graph yet.
+        None where no question needed such a graph yet, or it is damaged.
 
     Raises
     ------
@@ -52,9 +58,10 @@ def found_family(path: Path) -> FoundFamily | None:
         There is no registry, or it is damaged.
     """
     with opened(path, to_write=False) as connection:
-        known = kept_graph.stored(connection)
+        known = kept_graph.kept(connection, alpha=alpha, seed=seed)
         if known is None:
             return None
         held = slots_of(connection)
+        known = known.without(known.lost(held))
         n_missing = sum(len(held[x].models) for x in held.keys() - known.groups(held).keys())
         return FoundFamily(renumbered(known.whole(), held), n_missing)

@@ -28,11 +28,14 @@ def kept(connection: sqlite3.Connection, *, alpha: float, seed: int) -> KnownFam
     KnownFamilies or None
     """
     known = stored(connection)
-    if known is None:
-        return None
-    head = known.head
-    is_of_now = (head.alpha, head.seed, head.version) == (alpha, seed, __version__)
+    is_of_now = known is not None and _is_of_now(known.head, alpha, seed)
     return known if is_of_now else None
+
+
+def found_when(connection: sqlite3.Connection, *, alpha: float, seed: int) -> str | None:
+    """When the graph that `kept` gives was found (UTC, ISO 8601); no family of it is read."""
+    there = _head(connection)
+    return there[1] if there is not None and _is_of_now(there[0], alpha, seed) else None
 
 
 def stored(connection: sqlite3.Connection) -> KnownFamilies | None:
@@ -40,12 +43,10 @@ def stored(connection: sqlite3.Connection) -> KnownFamilies | None:
 
     Families that are damaged are left out, and found again by the next question about them.
     """
-    row = connection.execute(
-        "SELECT alpha, seed, version, found, record, seal FROM family"
-    ).fetchone()
-    if row is None or row[-1] != seal(*row[:-1]):
+    there = _head(connection)
+    if there is None:
         return None
-    head = FamilyGraph.from_json(str(row[-2]), "the family graph in the file")
+    head, _ = there
     nodes: dict[int, Nodes] = {}
     texts: dict[int, str] = {}
     for number, listed, record, given in connection.execute(
@@ -77,6 +78,20 @@ def keep(connection: sqlite3.Connection, known: KnownFamilies) -> None:
         head = known.head
         row = (float(head.alpha), head.seed, head.version, now(), head.to_json(None))
         connection.execute("INSERT INTO family VALUES (?, ?, ?, ?, ?, ?)", (*row, seal(*row)))
+
+
+def _head(connection: sqlite3.Connection) -> tuple[FamilyGraph, str] | None:
+    """The graph without its nodes, and when it was found; None where that is not there whole."""
+    row = connection.execute(
+        "SELECT alpha, seed, version, found, record, seal FROM family"
+    ).fetchone()
+    if row is None or row[-1] != seal(*row[:-1]):
+        return None
+    return FamilyGraph.from_json(str(row[-2]), "the family graph in the file"), str(row[-3])
+
+
+def _is_of_now(head: FamilyGraph, alpha: float, seed: int) -> bool:
+    return (head.alpha, head.seed, head.version) == (alpha, seed, __version__)
 
 
 def _insert(connection: sqlite3.Connection, graph: FamilyGraph) -> None:

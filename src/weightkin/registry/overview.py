@@ -1,6 +1,7 @@
 """All registered models at a glance, beside the family graph that was found last.
 
-Nothing is computed that is not in the file: a model that was added since is in no family.
+Nothing is computed that is not in the file: a model that was added since is in no family, and
+neither is one of a family that lost a model.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from weightkin.records.registry import Registered
 from weightkin.registry import kept_graph
 from weightkin.registry.edges import EDGE_COLUMNS, edge_evidence
 from weightkin.registry.listing import described
-from weightkin.registry.noted import SLOT
 from weightkin.registry.placement import Placement
 from weightkin.registry.sealing import Altered
+from weightkin.registry.slots import slots_of
 from weightkin.registry.standing import Pair, Placing, Standing
-from weightkin.registry.store import COLUMNS, model_of_row, opened
+from weightkin.registry.store import opened
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +67,13 @@ def overview(path: Path) -> Overview:
         There is no registry, or it is damaged.
     """
     with opened(path, to_write=False) as connection:
-        rows = connection.execute(f"SELECT {COLUMNS} FROM models ORDER BY id").fetchall()  # noqa: S608
+        held = slots_of(connection)
         known = kept_graph.stored(connection)
+        models = {m.id: (m, x.slot) for x in held.values() for m in x.models}
         placing = Placing(
-            models={row[0]: model_of_row(row) for row in rows},
-            slots={row[0]: row[SLOT] for row in rows},
-            graph=known.whole() if known else NOTHING,
+            models={k: models[k][0] for k in sorted(models)},
+            slots={k: models[k][1] for k in sorted(models)},
+            graph=known.without(known.lost(held)).whole() if known else NOTHING,
             untestable=[x for (x,) in connection.execute("SELECT slot FROM untestable")],
         )
         recalled = _recalled(connection, placing.models, placing.asked())

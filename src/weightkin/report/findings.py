@@ -137,8 +137,8 @@ FINDING_WORDS: Mapping[str, Words] = {
     "expected-calibrated": "expected parent {other}: only calibrated evidence; {found}",
     "not-declared": "not declared: {evidence}",
     "copy-not-declared": "not declared, but has the same values: {evidence}",
-    "hidden-parent": "no parent is declared; probably has an ancestor that is not registered in "
-    "common with {evidence}",
+    "hidden-parent": "no parent is declared; {evidence}; the two probably have a common ancestor "
+    "that is not registered",
     "perhaps-child": "no parent is declared; possibly derived from {evidence}",
     "perhaps-other-child": (
         "no declared parent is among its relatives; possibly derived from {evidence}"

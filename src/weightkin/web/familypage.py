@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from weightkin.records import Skipped
 from weightkin.records.family import FamilyGraph
+from weightkin.records.registry import Registered
 from weightkin.report.components import shared_components
 from weightkin.report.html.graph import graph_view
 from weightkin.report.html.graph_model import (
@@ -26,7 +27,7 @@ from weightkin.web.job_service import FamilyAnswer, JobService
 
 EDGES_ON_PAGE = 200
 SURE = (0.8, 0.95, 0.99)
-MOST_DECLARED = 100_000  # registered models whose declarations are drawn
+MOST_DRAWN = 100_000  # registered models that are linked, and whose declarations are drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,8 @@ class Families:
         """One edge of the graph of a job, or of the one in the registry, which has the number 0."""
         answer = self._service.newest_family()
         if answer is None or answer.job != job:
-            answer = FamilyAnswer(f"job {job}", job) if job else None
+            asked = self._service.jobs.get(job)
+            answer = self._service.family_of(asked) if asked else None
         drawn = answer and self._drawn(answer)
         return _row(drawn, number) if drawn and number < len(drawn.edges) else None
 
@@ -149,9 +151,12 @@ class Families:
 
     def _draw(self, answer: FamilyAnswer, record: str, n_missing: int) -> DrawnGraph:
         graph = FamilyGraph.from_json(record)
-        links = {n.id: f"/models/{n.registered[0]}" for n in graph.nodes if n.registered}
+        models = self._service.models("", start=0, most=MOST_DRAWN).models
+        held = {model.id for model in models}
+        there = {n.id: [k for k in n.registered if k in held] for n in graph.nodes}
+        links = {node: f"/models/{numbers[0]}" for node, numbers in there.items() if numbers}
         nodes, inferred = family_parts(graph, links)
-        whole = drawing(nodes, [*inferred, *self._declared(graph, inferred)])
+        whole = drawing(nodes, [*inferred, *_declared(graph, inferred, models)])
         parts = by_family(whole)
         at = {(edge.parent, edge.child): i for i, edge in enumerate(whole.edges)}
         return DrawnGraph(
@@ -174,32 +179,6 @@ class Families:
             skipped=graph.skipped,
             components=tuple(shared_components(graph.nodes)),
         )
-
-    def _declared(self, graph: FamilyGraph, inferred: Sequence[DrawnEdge]) -> list[DrawnEdge]:
-        """What models say of themselves, where it names another node and closes no circle."""
-        at = {k: node.id for node in graph.nodes for k in node.registered}
-        page = self._service.models("", start=0, most=MOST_DECLARED)
-        by_name: dict[str, str] = {}
-        for model in page.models:
-            if model.id in at:
-                by_name.setdefault(model.source, at[model.id])
-                by_name.setdefault(model.name, at[model.id])
-        home = {x: i for i, members in enumerate(graph.components) for x in members}
-        known = {(edge.parent, edge.child) for edge in inferred}
-        above: dict[str, set[str]] = {}
-        for parent, child in known:
-            above.setdefault(child, set()).add(parent)
-        found = []
-        for model in page.models:
-            for name in model.declared_parents:
-                parent, child = by_name.get(name, ""), at.get(model.id, "")
-                if not parent or not child or parent == child or (parent, child) in known:
-                    continue
-                if not is_above(child, parent, above):
-                    known.add((parent, child))
-                    above.setdefault(child, set()).add(parent)
-                    found.append(_said(parent, child, is_kin=home[parent] == home[child]))
-        return found
 
 
 def with_name(drawn: DrawnGraph, text: str) -> DrawnFamily | None:
@@ -233,6 +212,34 @@ def part_of(graph: FamilyGraph, family: DrawnFamily) -> FamilyGraph:
 def _view(family: DrawnFamily) -> Markup:
     saves = [(f"/family/graphml?family={family.number}", "GraphML")]
     return graph_view(family.drawing, f"Family of {family.name}", saves)
+
+
+def _declared(
+    graph: FamilyGraph, inferred: Sequence[DrawnEdge], models: Sequence[Registered]
+) -> list[DrawnEdge]:
+    """What models say of themselves, where it names another node and closes no circle."""
+    at = {k: node.id for node in graph.nodes for k in node.registered}
+    by_name: dict[str, str] = {}
+    for model in models:
+        if model.id in at:
+            by_name.setdefault(model.source, at[model.id])
+            by_name.setdefault(model.name, at[model.id])
+    home = {x: i for i, members in enumerate(graph.components) for x in members}
+    known = {(edge.parent, edge.child) for edge in inferred}
+    above: dict[str, set[str]] = {}
+    for parent, child in known:
+        above.setdefault(child, set()).add(parent)
+    found = []
+    for model in models:
+        for name in model.declared_parents:
+            parent, child = by_name.get(name, ""), at.get(model.id, "")
+            if not parent or not child or parent == child or (parent, child) in known:
+                continue
+            if not is_above(child, parent, above):
+                known.add((parent, child))
+                above.setdefault(child, set()).add(parent)
+                found.append(_said(parent, child, is_kin=home[parent] == home[child]))
+    return found
 
 
 def _said(parent: str, child: str, *, is_kin: bool) -> DrawnEdge:

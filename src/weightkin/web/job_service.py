@@ -139,13 +139,18 @@ class JobService:
     def newest_family(self) -> FamilyAnswer | None:
         """The newest family graph: that of a job, or one that somebody else had computed since.
 
-        A job that nothing was added or removed since comes first: it is of all models.
+        A job that nothing was added or removed since comes first: it is of all models. A graph of
+        other parameters than a job's, or of another version, does not count.
         """
         job = self.jobs.latest("family", self.asked(), done=True)
         mark = found_mark(self.registry)
         if job is not None and (mark is None or self.is_young(job) or mark[1] <= job.ended):
-            return FamilyAnswer(f"job {job.id}", job.id, job.ended, self.is_young(job))
+            return self.family_of(job)
         return FamilyAnswer(mark[0], 0, mark[1]) if mark is not None else None
+
+    def family_of(self, job: Job) -> FamilyAnswer:
+        """The family graph of a job; another answer whenever the registered models are others."""
+        return FamilyAnswer(f"job {job.id} {self.stamp()}", job.id, job.ended, self.is_young(job))
 
     def family_record(self, answer: FamilyAnswer) -> tuple[str, int] | None:
         """The record of a family graph; and how many models the one in the registry lacks."""

@@ -12,7 +12,7 @@ from weightkin.web.overviews import Glance, Row
 
 MOST_LISTED = 50  # children, and merges
 WORDS = {  # what the family graph says of a declared parent
-    "confirmed": "the weights agree",
+    "confirmed": "related by its weights",
     "contradicted": "its weights place it elsewhere",
     "unverifiable": "not registered, or not testable",
     "": "not compared yet",
