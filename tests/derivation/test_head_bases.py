@@ -14,9 +14,9 @@ from weightkin.derivation.head_bases import (
     axes_of_heads,
     bytes_of_heads,
     look_at_heads,
-    named_bases,
     product_cosines,
 )
+from weightkin.derivation.heads_looked import named_bases
 from weightkin.derivation.streams import Residual
 from weightkin.evidence.block_pairs import pair_axes
 from weightkin.formats import model_from_arrays

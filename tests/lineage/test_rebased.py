@@ -67,7 +67,7 @@ def test_sketches_say_that_heads_were_not_looked_at(root, rng, part, how):
     assert "reinitialised" not in record.kind_details
     (clue,) = (x for x in record.direction.evidence if x.code == "heads-not-looked-at")
     assert clue.data["n"] == 6
-    assert "not looked at" in EVIDENCE_WORDS[clue.code].format(n=6)
+    assert "not known" in EVIDENCE_WORDS[clue.code].format(n=6)
 
 
 def test_what_cannot_be_another_basis_is_made_anew_on_sketches_too(root, rng):

@@ -13,16 +13,12 @@ from weightkin.anatomy.types import Axis
 from weightkin.arrays import Floats, Ints
 from weightkin.derivation.disguise_maps import MIN_COSINE_SIGN, Experts, maps_of
 from weightkin.derivation.head_bases import (
-    KINDS,
-    HeadsLooked,
-    Part,
     axes_of_heads,
     bytes_of_heads,
     look_at_heads,
     maps_of_bases,
-    named_bases,
-    of_values,
 )
+from weightkin.derivation.heads_looked import KINDS, HeadsLooked, Settled, named_bases, of_values
 from weightkin.derivation.matched_units import (
     AxisReading,
     MatchedUnits,
@@ -55,14 +51,14 @@ class Disguise:
     kinds: tuple[str, ...]
     details: dict[str, float]
     maps: dict[str, Ints | Floats]
-    looked: frozenset[Part] = frozenset()  # parts of heads whose bases were looked at
+    settled: frozenset[Settled] = frozenset()  # matrices of heads that are in no other basis
 
 
 def without_bases(found: Disguise) -> Disguise:
     """The same where all values are equal: rows in another order are no other basis."""
     kinds = tuple(x for x in found.kinds if x not in KINDS.values())
     details = {k: x for k, x in found.details.items() if not k.startswith("share_rebased")}
-    return Disguise(kinds, details, found.maps, found.looked)
+    return Disguise(kinds, details, found.maps, found.settled)
 
 
 def find_disguise(
@@ -116,7 +112,7 @@ def find_disguise(
         return Disguise((), {}, {})
     experts = _experts(a, b, ran, residual)
     links = _links(draw, ran, residual, experts, is_whole=with_maps)
-    looked = _bases(a, b, ran, residual, is_whole=with_maps) if with_bases else HeadsLooked((), 0)
+    looked = _bases(a, b, ran, residual, is_whole=with_maps) if with_bases else HeadsLooked()
     rebased = of_values(looked)
     links = [x for x in links if (x.b.stack, x.b.block, x.b.name) not in rebased]
     kinds, details = named(links, residual, experts)
@@ -127,7 +123,7 @@ def find_disguise(
         maps |= maps_of_bases(looked.bases, maps)
     if maps and {"rotated", "rescaled"} & set(kinds):
         maps |= _norms(a, b)
-    return Disguise(kinds, details, maps, looked.parts)
+    return Disguise(kinds, details, maps, looked.settled)
 
 
 def named(
@@ -229,10 +225,10 @@ def _bases(a: Side, b: Side, ran: StagesRun, residual: Residual, *, is_whole: bo
     """Heads in another basis, of as many blocks as are read; none where it cannot be told."""
     is_sketch = any(side.model.sketched is not None for side in (a, b))
     if is_sketch or not residual.is_known:
-        return HeadsLooked((), 0)
+        return HeadsLooked()
     axes = pair_axes(axes_of_heads(a), axes_of_heads(b), ran.block_map)
     if not axes:
-        return HeadsLooked((), 0)
+        return HeadsLooked()
     n_bytes = max(max(bytes_of_heads(a, x), bytes_of_heads(b, y), 1) for x, y in axes)
     n = len(axes) if is_whole else min(len(axes), MOST_BYTES_OF_HEADS // n_bytes)
     chosen = [axes[(2 * i + 1) * len(axes) // (2 * n)] for i in range(n)]

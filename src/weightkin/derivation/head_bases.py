@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,7 @@ from weightkin.anatomy.positions import entries_of
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.arrays import Floats, Ints
+from weightkin.derivation.heads_looked import FACTORS, HeadBases, HeadsLooked, Part, Settled
 from weightkin.derivation.streams import Residual
 from weightkin.errors import UsageError
 from weightkin.evasions.keys import Basis, key_bases, plane_matrices
@@ -28,43 +28,9 @@ SAME_HEAD = 0.5  # cosine of two products from which they are those of one head
 MIN_LEFT = 0.3  # share of the energy of rows that what has another name must leave unexplained
 MAX_OF_LEFT = 0.5  # ... and how much of it the product may leave at most
 MOST_CONDITION = 1e6  # of a basis that can be undone
-MIN_REBASED_SHARE = 0.1  # share of all heads from which it is named
 NORMED = ("attn.q_norm", "attn.k_norm")  # behind them products of rows are no function
 Doubles = npt.NDArray[np.float64]
 TINY = float(np.finfo(np.float32).tiny)
-Part = Literal["values", "keys"]
-FACTORS: Mapping[Part, tuple[str, str]] = {
-    "values": ("attn.v", "attn.o"),
-    "keys": ("attn.k", "attn.q"),
-}
-KINDS: Mapping[Part, str] = {"values": "values-rebased", "keys": "keys-rebased"}
-
-
-@dataclass(frozen=True, slots=True)
-class HeadBases:
-    """Heads of one attention of b that are those of a, some of them in another basis."""
-
-    part: Part
-    b: Axis  # its heads
-    n_heads: int
-    n_rebased: int
-    heads_a: Ints
-    heads_b: Ints
-    matrices: Floats | None  # (n, size, size), V (K) of b by that of a; None: cannot be undone
-
-    @property
-    def suffix(self) -> str:
-        """Of the name of its attention: empty, or ``.cross``."""
-        return self.b.name.removeprefix("heads")
-
-
-@dataclass(frozen=True, slots=True)
-class HeadsLooked:
-    """What was found in some attentions, and how many of them were looked at."""
-
-    bases: tuple[HeadBases, ...]
-    n_axes: int
-    parts: frozenset[Part] = frozenset()  # that were looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +39,11 @@ class Heads:
 
     rows: Doubles
     partners: Doubles
+
+    def is_like(self, other: Heads) -> bool:
+        """Whether products of both can be compared."""
+        shapes = [(x.rows.shape, x.partners.shape) for x in (self, other)]
+        return shapes[0] == shapes[1]
 
 
 def look_at_heads(
@@ -97,28 +68,49 @@ def look_at_heads(
     Returns
     -------
     HeadsLooked
-        With a part of heads for each attention in which some head is rebased.
+        With a part of heads for each attention in which some head is rebased, and the matrices of
+        those that were compared and in which none is.
     """
-    parts = parts_shown(a.anatomy, b.anatomy) if axes else frozenset()
+    parts = _parts_shown(a.anatomy, b.anatomy) if axes else ()
     planes = _planes(b) if "keys" in parts else {}
-    found = []
+    found: list[HeadBases] = []
+    settled: set[Settled] = set()
     for pair in axes:
-        for part in (x for x in FACTORS if x in parts):
-            x, y = _read(a, pair[0], part, Residual()), _read(b, pair[1], part, residual)
-            if x is not None and y is not None:
-                of = planes.get((pair[1].stack, pair[1].block, pair[1].name))
-                found.append(_compared(part, pair[1], of, x, y))
-    return HeadsLooked(tuple(x for x in found if x is not None), len(axes), parts)
+        for part in parts:
+            places = [_factors(side, axis, part) for side, axis in zip((a, b), pair, strict=True)]
+            x, y = _read(a, pair[0], places[0], Residual()), _read(b, pair[1], places[1], residual)
+            if x is None or y is None or not x.is_like(y):
+                continue
+            of = planes.get((pair[1].stack, pair[1].block, pair[1].name))
+            if (bases := _compared(part, pair[1], of, x, y)) is not None:
+                found.append(bases)
+            else:
+                settled |= {
+                    Settled(p.tensor, q.tensor, p.role) for p, q in zip(*places, strict=True)
+                }
+    return HeadsLooked(tuple(found), len(axes), frozenset(settled))
 
 
-def parts_shown(*anatomies: Anatomy) -> frozenset[Part]:
+def _parts_shown(*anatomies: Anatomy) -> tuple[Part, ...]:
     """Parts of heads that products of rows show: not keys where they pass a norm."""
     has_norms = any(role in NORMED for anatomy in anatomies for _, role in anatomy.roles)
-    return frozenset(("values",) if has_norms else FACTORS)
+    return ("values",) if has_norms else tuple(FACTORS)
 
 
 def axes_of_heads(side: Side) -> list[Axis]:
-    """Heads of every attention of which queries, keys, values and what reads them are known."""
+    """Heads of every attention of which queries, keys, values and what reads them are known.
+
+    Parameters
+    ----------
+    side : Side
+        A model. A sketch has no such heads.
+
+    Returns
+    -------
+    list of Axis
+        Of kind ``heads``, with the places of all four; empty where sizes of heads are not certain,
+        as of queries, keys and values in one matrix without a config that says how many there are.
+    """
     roles = {role for both in FACTORS.values() for role in both}
     axes = [rows.axis for rows in head_rows(side.model, side.anatomy)]
     return [axis for axis in axes if roles <= {place.role for place in axis.places}]
@@ -128,24 +120,6 @@ def bytes_of_heads(side: Side, heads: Axis) -> int:
     """Bytes of the matrices that are read of one attention."""
     tensors = {place.tensor for place in heads.places}
     return sum(side.model.tensors[name].n_bytes for name in tensors)
-
-
-def named_bases(looked: HeadsLooked) -> tuple[list[str], dict[str, float]]:
-    """Kinds of changed bases, and the share of all heads looked at that have one."""
-    kinds, details = [], {}
-    for part, kind in KINDS.items():
-        shares = [x.n_rebased / x.n_heads for x in looked.bases if x.part == part]
-        share = sum(shares) / max(1, looked.n_axes)
-        if share >= MIN_REBASED_SHARE:
-            kinds.append(kind)
-            details[f"share_rebased_{part}"] = round(share, 4)
-    return kinds, details
-
-
-def of_values(looked: HeadsLooked) -> set[tuple[str, int, str]]:
-    """Stack, block and name of the V/O dimensions of b whose basis changed."""
-    values = (x for x in looked.bases if x.part == "values")
-    return {(x.b.stack, x.b.block, f"vo{x.suffix}") for x in values}
 
 
 def maps_of_bases(
@@ -213,8 +187,6 @@ def product_cosines(x: Heads, y: Heads) -> Doubles:
 
 
 def _compared(part: Part, of: Axis, basis: Basis | None, x: Heads, y: Heads) -> HeadBases | None:
-    if x.rows.shape != y.rows.shape or x.partners.shape != y.partners.shape:
-        return None
     cosine = product_cosines(x, y)
     heads_a, heads_b = scipy.optimize.linear_sum_assignment(cosine, maximize=True)
     is_same = cosine[heads_a, heads_b] >= SAME_HEAD
@@ -265,13 +237,22 @@ def _basis(x: Doubles, y: Doubles, of: Basis | None) -> Doubles:
     return np.asarray(matrix)
 
 
-def _read(side: Side, heads: Axis, part: Part, residual: Residual) -> Heads | None:
+def _factors(side: Side, heads: Axis, part: Part) -> list[Place]:
+    """Where both factors of an attention stand; less than two where one does not fit its heads."""
+    found = (
+        next((p for p in heads.places if p.role == role and _is_matrix(side, p)), None)
+        for role in FACTORS[part]
+    )
+    return [p for p in found if p is not None and not p.size % (heads.n_units * p.repeat)]
+
+
+def _read(side: Side, heads: Axis, places: Sequence[Place], residual: Residual) -> Heads | None:
     """Both factors of an attention in one residual basis, the gains of its norm folded in."""
+    if len(places) < 2:
+        return None
     read = []
-    for role in FACTORS[part]:
-        place = next((p for p in heads.places if p.role == role and _is_matrix(side, p)), None)
-        if place is None or place.size % (heads.n_units * place.repeat):
-            return None
+    for place in places:
+        role = place.role
         x = np.moveaxis(side.model.rows(place.tensor), place.dim, 0)
         x = x[entries_of(place)].reshape(place.size, -1)
         if role != "attn.o":

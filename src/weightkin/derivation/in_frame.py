@@ -18,14 +18,8 @@ from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.arrays import Floats, Ints
 from weightkin.derivation.disguise import named
 from weightkin.derivation.disguise_maps import Experts, maps_of
-from weightkin.derivation.head_bases import (
-    HeadsLooked,
-    axes_of_heads,
-    look_at_heads,
-    maps_of_bases,
-    named_bases,
-    of_values,
-)
+from weightkin.derivation.head_bases import axes_of_heads, look_at_heads, maps_of_bases
+from weightkin.derivation.heads_looked import HeadsLooked, Settled, named_bases, of_values
 from weightkin.derivation.matched_units import (
     AxisReading,
     MatchedUnits,
@@ -70,7 +64,7 @@ class WayBack:
         return replace(made, source=model.source, revision=model.revision)
 
 
-def way_back(a: Side, b: Side, *, is_aligned: bool) -> WayBack | None:
+def way_back(a: Side, b: Side, *, is_aligned: bool) -> tuple[WayBack | None, frozenset[Settled]]:
     """Find what brings b, which is related to a, into the frame of a.
 
     Parameters
@@ -84,10 +78,12 @@ def way_back(a: Side, b: Side, *, is_aligned: bool) -> WayBack | None:
     -------
     WayBack or None
         None where nothing is disguised, or the streams of the two cannot be compared.
+    frozenset of Settled
+        Matrices of heads that were compared and are in no other basis; empty where none were.
     """
     residual = Residual() if is_aligned else residual_between(a, b, whole=True)
     if not residual.is_known:
-        return None
+        return None, frozenset()
     blocks = _blocks(a, b, residual)
     experts = _experts(a, b, residual, blocks)
     links: dict[Axis, MatchedUnits] = {}  # of every axis of b the best
@@ -104,12 +100,12 @@ def way_back(a: Side, b: Side, *, is_aligned: bool) -> WayBack | None:
     matched = [x for x in links.values() if (x.b.stack, x.b.block, x.b.name) not in rebased]
     kinds = (*named(matched, residual, experts)[0], *in_bases)
     if not kinds:
-        return None
+        return None, looked.settled
     maps = maps_of(matched, residual, experts, kinds)
     maps |= maps_of_bases(looked.bases, maps) if in_bases else {}
     if {"rotated", "rescaled"} & set(kinds):
         maps |= _norms(a, b, blocks)
-    return WayBack(kinds, maps)
+    return WayBack(kinds, maps), looked.settled
 
 
 def _heads(a: Side, b: Side, residual: Residual, blocks: BlockMap) -> HeadsLooked:

@@ -14,7 +14,7 @@ from weightkin.derivation.disguise import Disguise
 from weightkin.derivation.distances import ROUNDING, PairRelation, relate
 from weightkin.derivation.equality import Equality
 from weightkin.derivation.extra_bits import with_noise
-from weightkin.derivation.head_bases import Part
+from weightkin.derivation.heads_looked import Settled
 from weightkin.derivation.in_common import InCommon, in_common
 from weightkin.derivation.lattice import KnownLevels
 from weightkin.derivation.lossy import NUMPY_FORMATS, Explained, clues_of_kind, explain
@@ -172,7 +172,7 @@ def _named(
     if explained is not None and explained.is_map:  # of all that both hold
         lines = clues_of_kind(explained, child)
         return (*explained.kinds, "part"), explained.details | without_partner(relation), lines
-    kind, details, trained = _trained(relation, disguise.looked)
+    kind, details, trained = _trained(relation, disguise.settled)
     if explained is None and any(p.a.code != p.b.code for p in relation.pairs):
         kind = (*kind, "quantised")  # on the way from one to the other, whatever else was done
     if explained is not None:  # a map of shape, and training after it
@@ -209,7 +209,7 @@ def _better(
     return found[0] if found else (None, names[1])
 
 
-def _trained(relation: PairRelation, looked: frozenset[Part]) -> NamedKind:
+def _trained(relation: PairRelation, settled: frozenset[Settled]) -> NamedKind:
     """Kinds of training: parts replaced, low-rank, tuned, trained on, or not to be told."""
     numbers = numbers_of(relation)
     unpaired = without_partner(relation)
@@ -221,7 +221,7 @@ def _trained(relation: PairRelation, looked: frozenset[Part]) -> NamedKind:
     n = len(relation.matrices)
     rest = [t.cosine for t in relation.matrices if t not in lost]
     if lost and len(rest) >= MIN_KEPT * n and np.median(rest) >= REST_ALIKE:
-        return replaced(relation, whole, partly, looked)
+        return replaced(relation, whole, partly, settled)
     lora = _low_rank(relation)
     if lora is not None:
         return lora

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from weightkin.derivation.distances import PairRelation, TensorDistance
-from weightkin.derivation.head_bases import FACTORS, Part
+from weightkin.derivation.heads_looked import FACTORS, Settled
+from weightkin.derivation.pairing import TensorPair
 from weightkin.derivation.unchanged import NamedKind
 from weightkin.records import Clue, clue
 
 DONOR = 0.1  # change of norm, in logs, up to which a replaced block was trained as long
-FUSED = ("attn.qkv",)  # roles in which both factors of a part may stand
+FUSED: Mapping[str, frozenset[str]] = {"attn.qkv": frozenset({"attn.q", "attn.k", "attn.v"})}
+OF_HEADS = {*FUSED, *(role for both in FACTORS.values() for role in both)}
 
 
 def replaced(
-    relation: PairRelation, whole: set[int], partly: set[int], looked: frozenset[Part]
+    relation: PairRelation, whole: set[int], partly: set[int], settled: frozenset[Settled]
 ) -> NamedKind:
     """Part of one model is unrelated: another model's blocks, or an initialisation trained anew.
 
     Whole blocks whose norms are those of the blocks they stand for were trained as long, in another
-    model: a hybrid. Where both factors of heads are lost, whose bases nobody looked at, they may
-    as well be the other model's in another basis. Anything else was begun afresh here.
+    model: a hybrid. Where both factors of heads may have changed together, and nobody compared the
+    heads, they may as well be the other model's in another basis. Anything else was begun afresh
+    here.
 
     Parameters
     ----------
@@ -31,8 +36,8 @@ def replaced(
         Of the two models.
     whole, partly : set of int
         Blocks of b that share nothing, and those of which a part does not.
-    looked : frozenset of Part
-        Parts of heads whose bases were looked at.
+    settled : frozenset of Settled
+        Matrices of heads that were compared and are in no other basis.
 
     Returns
     -------
@@ -46,21 +51,38 @@ def replaced(
     if shift is not None:
         numbers["log_norm_ratio"] = round(shift, 4)
     is_equal = bool(rest) and all(t.is_equal for t in rest)
-    if is_equal and whole and not partly and shift is not None and shift < DONOR:
+    heads, around = _open_heads(relation, whole, settled)
+    if is_equal and whole and not partly and not heads and shift is not None and shift < DONOR:
         roles = sorted({t.role for t in lost})
         found = clue("blocks-share-nothing", n=len(whole))
         return ("hybrid",), numbers | {"blocks": sorted(whole), "roles": roles}, (found,)
-    heads = _unread_heads(lost, whole, looked)
     clues: list[Clue] = [clue("heads-not-looked-at", n=len(heads))] if heads else []
     if fresh := [t for t in lost if t.name_b not in heads]:
         numbers["reinitialised"] = _where(relation, fresh, whole, partly)
         clues.insert(0, clue("matrices-share-nothing", n=len(fresh)))
-    is_moved = bool(fresh) or any(not t.is_equal for t in relation.tensors if t.name_b not in heads)
+    is_moved = bool(fresh) or any(
+        not t.is_equal for t in relation.tensors if t.name_b not in around
+    )
     return ("fine-tuned" if is_moved else "unknown",), numbers, tuple(clues)
 
 
 def numbers_of(relation: PairRelation) -> dict[str, Any]:
-    """Distances of two models and the share of equal values, as records hold them."""
+    """Distances of two models and the share of equal values, as records hold them.
+
+    Descriptive: no null hypothesis. Without comparable tensors all three are 0.
+
+    Parameters
+    ----------
+    relation : PairRelation
+        Of the two models.
+
+    Returns
+    -------
+    dict
+        ``relative_distance`` of all tensors and ``typical_distance`` of matrices, in units of the
+        geometric mean of both norms; ``share_equal`` of the entries in both samples, 0 to 1. All
+        with five decimals.
+    """
     return {
         "relative_distance": round(relation.relative_distance, 5),
         "typical_distance": round(relation.typical_distance, 5),
@@ -74,7 +96,7 @@ def _where(
     stored = {pair.b.name: pair.b.stored_name for pair in relation.pairs}
     names = sorted(stored[t.name_b] for t in fresh)
     if whole and not partly:
-        return {"blocks": sorted(whole), "names": names}
+        return {"blocks": sorted({t.block_b for t in fresh}), "names": names}
     return {"roles": sorted({t.role for t in fresh}), "names": names}
 
 
@@ -85,19 +107,46 @@ def _shift(lost: tuple[TensorDistance, ...]) -> float | None:
     return float(np.median(np.abs(ratios))) if ratios else None
 
 
-def _unread_heads(
-    lost: tuple[TensorDistance, ...], whole: set[int], looked: frozenset[Part]
-) -> set[str]:
-    """Names of matrices that may be those of the same heads in another basis."""
-    by_block: dict[int, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for t in lost:
-        if t.block_b not in whole:
-            by_block[t.block_b][t.role].append(t.name_b)
+def _open_heads(
+    relation: PairRelation, whole: set[int], settled: frozenset[Settled]
+) -> tuple[set[str], set[str]]:
+    """Lost matrices that may be the same heads in another basis; all that would change with them.
+
+    Of a fused matrix the factor that changed may be too small a part for it to count as lost.
+    """
+    lost = {t.name_b for t in relation.unrelated}
+    others = {t.block_b for t in relation.unrelated if t.role not in OF_HEADS}
+    by_block: dict[tuple[str, int], list[tuple[TensorPair, TensorDistance]]] = defaultdict(list)
+    for pair, t in zip(relation.pairs, relation.tensors, strict=True):
+        if t.role in OF_HEADS and not (t.block_b in whole and t.block_b in others):
+            by_block[t.stack, t.block_b].append((pair, t))
     found: set[str] = set()
-    for roles in by_block.values():
-        for part in FACTORS.keys() - looked:
-            if all(role in roles for role in FACTORS[part]):
-                found.update(name for role in FACTORS[part] for name in roles[role])
-        if len(looked) < len(FACTORS):
-            found.update(name for role in FUSED for name in roles.get(role, ()))
-    return found
+    around: set[str] = set()
+    for attention in by_block.values():
+        fused = {
+            role
+            for pair, t in attention
+            if not (t.is_equal and t.n_common == math.prod(pair.b.shape))
+            for role in FUSED.get(t.role, ())
+        }
+        for factors in FACTORS.values():
+            own = [(pair, t) for pair, t in attention if FUSED.get(t.role, {t.role}) & {*factors}]
+            open_ = {
+                t.name_b: t.role
+                for pair, t in own
+                if t.name_b in lost and not _is_settled(pair, t, factors, settled)
+            }
+            if open_ and fused.union(open_.values()).issuperset(factors):
+                found |= open_.keys()
+                around |= {t.name_b for _, t in own}
+    return found, around
+
+
+def _is_settled(
+    pair: TensorPair, t: TensorDistance, factors: tuple[str, str], settled: frozenset[Settled]
+) -> bool:
+    """Whether heads were compared of every factor that a matrix holds."""
+    names = pair.a.stored_name, pair.b.stored_name
+    return all(
+        Settled(*names, role) in settled for role in FUSED.get(t.role, {t.role}) & {*factors}
+    )

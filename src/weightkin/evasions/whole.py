@@ -44,6 +44,8 @@ def whole_anatomy(model: Model, anatomy: Anatomy | None = None) -> WholeAnatomy:
     Returns
     -------
     WholeAnatomy
+        Without axes or keys where they are not certain. Nothing is raised for a layout or a config
+        that is not known, or odd: `key_bases` and the rewrites refuse what they cannot change.
     """
     anatomy = anatomy or read_anatomy(model)
     keys = tuple(query_keys(model, anatomy))

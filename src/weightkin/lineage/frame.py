@@ -16,6 +16,7 @@ import numpy as np
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.side import Side
 from weightkin.derivation.distances import relate
+from weightkin.derivation.heads_looked import Settled
 from weightkin.derivation.in_frame import WayBack, way_back
 from weightkin.errors import UsageError
 from weightkin.formats import Model
@@ -66,6 +67,7 @@ class _Frames:
 
     members: Sequence[Member]
     framed: dict[int, Framed] = field(default_factory=dict)
+    settled: dict[tuple[int, int], frozenset[Settled]] = field(default_factory=dict)  # by pair
     _models: dict[int, Model] = field(default_factory=dict)  # brought back
 
     def split(
@@ -81,21 +83,14 @@ class _Frames:
                 groups.join(i, j)
         return {i: group for group in groups.all() for i in group}, links
 
-    def held(self) -> set[int]:
-        """Members whose weights can be held in memory, if disguises are looked for."""
-        if len(self.members) > THOROUGH:
-            return set()
-        return {i for i, x in enumerate(self.members) if _is_held(x.model)}
-
     def _is_hidden(self, i: int, j: int) -> bool:
         """Whether matrices that share nothing do so once a disguise is undone."""
         a, b = self.members[i], self.members[j]
         if len(self.members) > THOROUGH or not relate(a.sketch, b.sketch).unrelated:
             return False
         try:
-            side = self._side(j)
-            back = way_back(self._side(i), side, is_aligned=True)
-            after = None if back is None else _sketch_of(back(side.model), b)
+            back = self._way_back(i, j, is_aligned=True)
+            after = None if back is None else _sketch_of(back(self._side(j).model), b)
         except UsageError:
             return False
         before = distance(a.sketch, b.sketch)
@@ -128,6 +123,13 @@ class _Frames:
                 if i != entry.link.b:
                     self._follow(i, entry, few)
         return True
+
+    def _way_back(self, i: int, j: int, *, is_aligned: bool) -> WayBack | None:
+        """What brings a model into the frame of another; which heads it settles is kept."""
+        back, settled = way_back(self._side(i), self._side(j), is_aligned=is_aligned)
+        self.settled[i, j] = settled
+        self.settled[j, i] = frozenset(Settled(x.b, x.a, x.role) for x in settled)
+        return back
 
     def _side(self, i: int) -> Side:
         """A model as it stands in the frame; refused where it cannot be held in memory."""
@@ -180,7 +182,7 @@ class _Frames:
 
     def _entry(self, link: Look) -> _Entry:
         own, side = self.members[link.b], self._side(link.b)
-        back = way_back(self._side(link.a), side, is_aligned=link.record is None)
+        back = self._way_back(link.a, link.b, is_aligned=link.record is None)
         sketch = own.sketch if back is None else _sketch_of(back(side.model), own)
         return _Entry(link, back, sketch, distance(self._sketch(link.a), sketch))
 
@@ -197,7 +199,7 @@ class _Frames:
             back = entry.back
             if not self._is_alike(i, entry.link.b):
                 is_aligned = entry.link.record is None
-                back = way_back(self._side(entry.link.b), side, is_aligned=is_aligned)
+                back = self._way_back(entry.link.b, i, is_aligned=is_aligned)
             made = side.model if back is None else back(side.model)
         except UsageError:
             return
@@ -244,7 +246,6 @@ def in_one_frame(
     found, unseen, parts = looked
     relatives.parts |= parts
     frames = _Frames(members)
-    relatives.held |= frames.held()
     group_of, links = frames.split(relatives, families)
     joined = Groups(range(len(members)))
     for family in families:
@@ -265,6 +266,7 @@ def in_one_frame(
                 failed.append(link)
         done.update(there)
     apart = [x for x in failed if not joined.are_one(x.a, x.b)]
+    relatives.settled |= frames.settled
     return OneFrame(sorted(map(sorted, joined.all())), frames.framed, apart, unseen)
 
 

@@ -17,7 +17,7 @@ from weightkin.anatomy.side import Side
 from weightkin.arrays import Doubles
 from weightkin.derivation.disguise import Disguise, find_disguise
 from weightkin.derivation.distances import MIN_RELATED_COSINE, PairRelation, relate
-from weightkin.derivation.head_bases import parts_shown
+from weightkin.derivation.heads_looked import Settled
 from weightkin.derivation.kinds import Derivation, KnownPair, kind_of
 from weightkin.derivation.lattice import KnownLevels
 from weightkin.derivation.networks import SharedPart, contained_part, shared_part
@@ -56,7 +56,7 @@ class Relatives:
     by_tests: Sequence[Sequence[int]] = ()  # families before equal values joined some of them
     framed: dict[int, Framed] = field(default_factory=dict)  # disguised members, brought back
     parts: dict[tuple[int, int], SharedPart] = field(default_factory=dict)  # all that two share
-    held: set[int] = field(default_factory=set)  # whose whole weights disguises were looked for in
+    settled: dict[tuple[int, int], frozenset[Settled]] = field(default_factory=dict)  # heads
     _sides: dict[tuple[int, bool], Side] = field(default_factory=dict)
     _tested: dict[tuple[int, int], tuple[float, bool]] = field(default_factory=dict)
     _undone: dict[tuple[int, int], tuple[str, ...]] = field(default_factory=dict)
@@ -199,8 +199,7 @@ class Relatives:
         """How j was made from i (or i from j), and their distances."""
         a, b = self.pair(i, j)
         relation = relate(a, b)
-        looked = parts_shown(a.anatomy, b.anatomy) if {i, j} <= self.held else frozenset()
-        disguise = Disguise(tuple(undone), {}, {}, looked)
+        disguise = Disguise(tuple(undone), {}, {}, self.settled.get((i, j), frozenset()))
         known = KnownPair(disguise=disguise, relation=relation, levels=self.known)
         derived = kind_of(a, b, known, names=(a.name, b.name))
         return derived, relation

@@ -143,7 +143,8 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     "blocks-share-nothing": "{n} blocks have no shared weights, the others are equal",
     "matrices-share-nothing": "{n} matrices have no shared weights, the others have",
     "heads-not-looked-at": "{n} matrices of attention have no shared values; whether their heads "
-    "are in another basis was not looked at, which takes whole heads: compare A B of weights says",
+    "are in another basis is not known: `weightkin compare A B --recover FILE` on the weights "
+    "examines all heads whose rows it can tell",
     "low-rank": "{n} matrices differ by a matrix of rank {rank}, {n_equal} tensors are equal",
     "images": _images,
     "blocks-kept": "{child} has {n} of {n_parent} blocks, in order",
