@@ -13,8 +13,7 @@ from tests.families import graph
 from tests.registry.sealed import change, reseal
 from tests.web import slow
 from tests.web.conftest import copy_of, serving
-from weightkin import Registry
-from weightkin._version import __version__
+from weightkin import Registry, __version__
 from weightkin.records.family import FamilyEdge, FamilyNode
 from weightkin.registry import browsing, kept_graph
 from weightkin.registry.found_family import found_family

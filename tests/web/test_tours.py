@@ -12,8 +12,7 @@ from playwright.sync_api import expect
 from tests.families import graph
 from tests.web import slow
 from tests.web.conftest import copy_of, finished, serving
-from weightkin import Registry
-from weightkin._version import __version__
+from weightkin import Registry, __version__
 from weightkin.records.family import FamilyEdge, FamilyNode
 from weightkin.registry import kept_graph
 from weightkin.registry.known import known_of
