@@ -16,7 +16,8 @@ from weightkin.errors import UnreadableModel
 from weightkin.formats import model_from_arrays, open_model
 from weightkin.formats.declared import declared
 from weightkin.formats.json_text import MAX_ITEMS, parse, parse_object
-from weightkin.sources.local import PAGE, LocalFile, TouchedPages, home_of
+from weightkin.sources.local import LocalFile, home_of
+from weightkin.sources.touched import PAGE, TouchedPages
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 from tests.formats.handmade import entry, safetensors
 from weightkin.errors import UnreadableModel
 from weightkin.formats import model_from_arrays, open_model
-from weightkin.sources.local import PAGE
+from weightkin.sources.touched import PAGE
 
 
 @pytest.fixture(scope="module")

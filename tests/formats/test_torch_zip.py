@@ -18,7 +18,7 @@ from tests.formats.handmade import (
     torch_file,
 )
 from weightkin.formats import open_model
-from weightkin.sources.local import PAGE
+from weightkin.sources.touched import PAGE
 
 CHECKED = program(mapping({"w": tensor()}))
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from weightkin.sources.local import PAGE, TouchedPages
+from weightkin.sources.touched import PAGE, TouchedPages
 
 
 def test_a_byte_costs_its_page():

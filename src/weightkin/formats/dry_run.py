@@ -19,8 +19,9 @@ from weightkin.formats.computed import ComputedStorage
 from weightkin.formats.model import Model, Storage
 from weightkin.formats.storage import FileStorage
 from weightkin.sources.files import File, Spans, TensorLocation
-from weightkin.sources.local import GATHER, PAGE, LocalFile
+from weightkin.sources.local import GATHER, LocalFile
 from weightkin.sources.ranges import GAP, Intervals, RemoteFile, add, fetch, missing, pieces_of
+from weightkin.sources.touched import PAGE
 
 Reading = Callable[[Model], object]  # reads a part of a model; its result is thrown away
 
