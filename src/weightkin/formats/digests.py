@@ -21,19 +21,18 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from weightkin.errors import UsageError
+from weightkin.formats.known import KnownOf
 from weightkin.formats.model import Model, TensorInfo
 from weightkin.formats.read_together import read_each
 from weightkin.sources.files import Spans
 
 PIECE = 1 << 16  # bytes: the most that `digest` takes of one row
 CHUNK = 1 << 24  # bytes read at a time by `full_digest`
-# of open models whose files can be seen to be the same still
-_KNOWN: WeakKeyDictionary[Model, tuple[tuple[str, ...], str]] = WeakKeyDictionary()
+_KNOWN: KnownOf[str] = KnownOf()
 
 
 def digest(model: Model) -> str:
@@ -43,12 +42,7 @@ def digest(model: Model) -> str:
     """
     if model.sketched is not None:
         return model.sketched.digest
-    stamps = model.storage.stamps
-    known = _KNOWN.get(model)
-    if known is None or not stamps or known[0] != stamps:
-        known = stamps, _written("wk1", _sampled(model), model)
-        _KNOWN[model] = known
-    return known[1]
+    return _KNOWN.once(model, "wk1", lambda: _written("wk1", _sampled(model), model))
 
 
 def _sampled(model: Model) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import tee
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,7 @@ from weightkin.catalogue.config import heads_of
 from weightkin.errors import UsageError
 from weightkin.formats import Model, TensorInfo, digest, full_digest
 from weightkin.formats.dry_run import read_ahead
+from weightkin.formats.known import KnownOf
 from weightkin.formats.read_together import read_each
 from weightkin.sketch.declared_facts import declared_facts
 from weightkin.sketch.facts import empty, sketched_tensor
@@ -35,8 +35,7 @@ from weightkin.sketch.types import Sketch, SketchedTensor, TokenViews, matrix_sh
 from weightkin.sources.files import Spans
 
 TOKEN_ROLES = ("embed", "unembed")
-# of open models whose files can be seen to be the same still: one is compared with many
-_KNOWN: WeakKeyDictionary[Model, dict[str, tuple[tuple[str, ...], Sketch]]] = WeakKeyDictionary()
+_KNOWN: KnownOf[Sketch] = KnownOf()  # one model is compared with many
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +85,9 @@ def take_sketch(
     scheme = scheme or Scheme()
     if not with_full_digest and (held := held_by(model, scheme)) is not None:
         return held
-    stamps, known = model.storage.stamps, _KNOWN.setdefault(model, {})
-    if not stamps or scheme.name not in known or known[scheme.name][0] != stamps:
-        known[scheme.name] = stamps, _taken(model, scheme)
+    sketch = _KNOWN.once(model, scheme.name, lambda: _taken(model, scheme))
     full = full_digest(model) if with_full_digest else None
-    return replace(known[scheme.name][1], full_digest=full, bytes_read=model.bytes_read)
+    return replace(sketch, full_digest=full, bytes_read=model.bytes_read)
 
 
 def _taken(model: Model, scheme: Scheme) -> Sketch:
