@@ -133,6 +133,19 @@ def test_a_sample_of_rows_estimates_the_share(tmp_path, monkeypatch):
     assert found_share(a, open_model(tmp_path / "huge")) > 0.7
 
 
+@pytest.mark.parametrize("hidden", [dealt_out, folded])
+def test_few_rows_of_the_forbidden_model_estimate_what_all_do(tmp_path, monkeypatch, both, hidden):
+    arrays, _ = hidden(*both)
+    save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, tmp_path / "m.safetensors")
+    a, b = open_model(DENIED), open_model(tmp_path / "m.safetensors")
+    few = [found_share(a, b, seed) for seed in range(8)]
+    monkeypatch.setattr(same_rows, "ENOUGH", 1 << 20)
+    whole = found_share(a, b)
+    assert max(few) - min(few) > 0  # a sample, and not the same one
+    assert np.mean(few) == pytest.approx(whole, abs=0.02)
+    assert few == pytest.approx([whole] * 8, abs=0.06)
+
+
 def test_masks_and_what_is_no_number_are_no_rows(tmp_path):
     mask = np.tril(np.ones((90, 90), "f4"))
     empty = np.full((90, 80), np.nan, "f4")

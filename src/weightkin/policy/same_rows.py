@@ -34,6 +34,7 @@ LEAST_COSINE, CHANCE = 0.75, 7.0  # of two rows; standard deviations of that of 
 LEAST_DIFFERENT = 16  # sizes of values in a row: masks and constants are no weights
 MOST_COLUMNS = 128  # of a row, compared
 MOST_ROWS = 1 << 14  # of one model, about
+ENOUGH = 1 << 11  # rows of the forbidden model that are looked for, if all of the other are read
 MOST_VALUES = 1 << 25  # of one model, read
 MOST_TURNED = 1 << 20  # values of a matrix whose columns are looked at as well
 RUNS = 0  # stands for a width
@@ -80,10 +81,12 @@ def not_looked_at(a: Model, b: Model) -> list[Skipped]:
 def _found_share(a: Model, b: Model, seed: int) -> float:
     theirs, part = _candidate(*_as_read(b, seed))
     ours, own_part, n_values = _forbidden(*_as_read(a, seed + 1))
-    n_found = n_rows = 0
-    for width in (ours.keys() & theirs.keys()) - {RUNS}:
-        found = rows_with_partner(ours[width], theirs[width], width)
-        n_found += width * found
+    looked_for = ENOUGH / part / max(1, sum(len(x) for k, x in ours.items() if k != RUNS))
+    rng, n_found, n_rows = np.random.default_rng(seed), 0.0, 0
+    for width in sorted((ours.keys() & theirs.keys()) - {RUNS}):
+        rows = _some_of(ours[width], math.ceil(looked_for * len(ours[width])), rng)
+        found = rows_with_partner(rows, theirs[width], width)
+        n_found += width * found * len(ours[width]) / max(1, len(rows))
         n_rows += found
     total = own_part * n_values
     by_rows = n_found / max(1.0, total * part) if n_rows >= LEAST_FOUND else 0.0
@@ -118,10 +121,16 @@ def _share_of_runs(ours: Rows, theirs: Rows, part: float, seed: int) -> float:
     if not len(ours) or not len(theirs):
         return 0.0
     rng = np.random.default_rng(seed)
-    a, b = (x[rng.permutation(len(x))[:MOST_ROWS]] for x in (ours, theirs))
+    b = _some_of(theirs, MOST_ROWS, rng)
+    part *= len(b) / len(theirs)
+    a = _some_of(ours, math.ceil(min(MOST_ROWS, ENOUGH / part)), rng)
     n = rows_with_partner(a, b, a.shape[1], either_way=True)
-    share = n / max(1, len(a)) / max(1e-9, part * len(b) / max(1, len(theirs)))
-    return share if n >= LEAST_FOUND else 0.0
+    return n / len(a) / part if n >= LEAST_FOUND else 0.0
+
+
+def _some_of(rows: Rows, most: int, rng: np.random.Generator) -> Rows:
+    """All rows, or so many of them drawn at random."""
+    return rows if len(rows) <= most else rows[rng.permutation(len(rows))[:most]]
 
 
 def _by_width(model: Model, seed: int, turned: Collection[str]) -> tuple[dict[int, Rows], float]:

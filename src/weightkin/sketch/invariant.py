@@ -4,7 +4,7 @@ Two parts, each standardised, then projected by fixed random signs to 512 number
 between the embeddings of 64 anchor tokens (or patch pixels), without the direction that most share,
 which permuting, rotating and flipping the residual stream leaves as they are; and the sorted
 singular values of V O at a few relative depths, the gain of the norm before them folded in, which
-relabelling V/O dimensions leaves too.
+relabelling V/O dimensions leaves too (values that have a bias are left out).
 
 Blind to a retrained embedding; patch pixels tell fine-tuned copies badly from unrelated ones. Those
 trained on one corpus with one vocabulary have cosines up to 0.5, with tied tables 0.8. A vector
@@ -138,11 +138,16 @@ def _singular_values(model: Model, axis: Axis) -> Doubles | None:
         return None
     v = v * gain
     with np.errstate(all="ignore"):  # products of large numbers, which are no longer finite
-        product = (v @ v.T).astype(np.float64) @ (o @ o.T).astype(np.float64)
+        gram_v, gram_o = ((x @ x.T).astype(np.float64) for x in (v, o))
+        if not np.isfinite(gram_v @ gram_o).all():
+            return None
+        sizes, directions = np.linalg.eigh(gram_v)
+        root = directions * np.sqrt(np.maximum(sizes, 0.0))
+        product = root.T @ gram_o @ root  # symmetric, with the eigenvalues of the product of both
     if not np.isfinite(product).all():
         return None
-    squared = np.linalg.eigvals(product).real
-    values: Doubles = np.sqrt(np.maximum(np.sort(squared)[::-1], 1e-12))
+    squared = np.linalg.eigvalsh(product)
+    values: Doubles = np.sqrt(np.maximum(squared[::-1], 1e-12))
     return values
 
 
