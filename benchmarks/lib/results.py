@@ -92,6 +92,14 @@ SECTIONS = {
         verdicts.laws,
         data=[TRUTH],
     ),
+    "trained-pairs": _section(
+        "p-values",
+        "Trained models of random families",
+        "trained_pairs",
+        verdicts.trained_pairs,
+        lambda x: x.run(workers=WORKERS),
+        data=["zoo/genealogies/mix.toml"],
+    ),
     "trained-axes": _section(
         "p-values",
         "Trained nets of one data set on their graphs' axes",

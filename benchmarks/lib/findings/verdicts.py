@@ -43,6 +43,18 @@ def laws(text: SectionText) -> str:
     )
 
 
+def trained_pairs(text: SectionText) -> str:
+    """Unrelated trained models that were called related, and statistics that are valid on them."""
+    nets = text.rows("architecture", "models", "pairs", "dependent", "aligned-only")
+    found = total(nets, "dependent") + total(nets, "aligned-only")
+    rows = text.rows("p-value of", "number", "valid")
+    return (
+        f"{found} of {total(nets, 'pairs'):,} unrelated pairs of {total(nets, 'models')} trained"
+        f" models of {len(nets)} architectures are called dependent or aligned only;"
+        f" {len(where(rows, valid='yes'))} of {len(rows)} statistics have valid p-values."
+    )
+
+
 def trained_axes(text: SectionText) -> str:
     """Children and unrelated pairs that were found."""
     rows = text.rows("children found", "unrelated pairs found")
