@@ -38,6 +38,14 @@ def test_what_cannot_be_built_is_listed_with_its_reason():
     assert "dinat" in text
 
 
+def test_children_are_counted_by_basis_and_by_what_passed():
+    lines = table([look_at(MAINS["resnet"]), look_at(MAINS["llama"])])
+    (resnet,) = (x for x in lines if x.endswith("| resnet |"))
+    (llama,) = (x for x in lines if x.endswith("| llama |"))
+    assert resnet.startswith("| exact-unconfirmed | units")
+    assert llama.startswith("| exact | units")
+
+
 @pytest.mark.claim("census")
 def test_no_false_alarm_and_no_crash_in_a_larger_sample():
     lines = lines_of([*MAINS.values()][::EVERY])

@@ -107,6 +107,11 @@ def table(lines: Sequence[Line]) -> list[str]:
     return [
         *markdown(header, rows),
         "",
+        "Children that were found, by the basis of the verdict and by the tests that passed"
+        " (`units` counts channels and recurrent cells too, which no invariant confirms):",
+        "",
+        *markdown(("basis", "passed", "classes", "such as"), _bases(lines)),
+        "",
         "Children that were not found, by what the record says stood in the way:",
         "",
         *markdown(("code", "classes", "such as"), _causes(lines)),
@@ -137,6 +142,8 @@ def _save_three(own: ModelClass, folder: Path) -> None:
 def _found(child: Comparison, other: Comparison) -> Line:
     return {
         "child": child.verdict,
+        "basis": child.basis,
+        "passed": [x.axis for x in child.axes if x.passes],
         "other": other.verdict,
         "log10_pvalue": round(child.log10_pvalue, 1),
         "tested": child.tested_share,
@@ -171,6 +178,15 @@ def _causes(lines: Sequence[Line]) -> list[tuple[object, ...]]:
     return _counted(by_code)
 
 
+def _bases(lines: Sequence[Line]) -> list[tuple[object, ...]]:
+    by_basis: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for x in lines:
+        if x.get("child") == "dependent":
+            by_basis[x["basis"], ", ".join(x["passed"])].append(_name(x))
+    groups = sorted(by_basis.items(), key=lambda x: (x[0][0], -len(x[1])))
+    return [(*key, len(names), _such_as(names)) for key, names in groups]
+
+
 def _left_out(lines: Sequence[Line]) -> list[tuple[object, ...]]:
     by_why: dict[str, list[str]] = defaultdict(list)
     for x in lines:
@@ -181,10 +197,11 @@ def _left_out(lines: Sequence[Line]) -> list[tuple[object, ...]]:
 
 def _counted(groups: dict[str, list[str]]) -> list[tuple[object, ...]]:
     counts = Counter({key: len(names) for key, names in groups.items()})
-    return [
-        (key, n, ", ".join(groups[key][:MAX_NAMED]) + (" ..." if n > MAX_NAMED else ""))
-        for key, n in counts.most_common()
-    ]
+    return [(key, n, _such_as(groups[key])) for key, n in counts.most_common()]
+
+
+def _such_as(names: Sequence[str]) -> str:
+    return ", ".join(names[:MAX_NAMED]) + (" ..." if len(names) > MAX_NAMED else "")
 
 
 def _missing(why: str) -> str:

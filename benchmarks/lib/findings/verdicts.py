@@ -192,9 +192,11 @@ def minilm(text: SectionText) -> str:
 def census(text: SectionText) -> str:
     """Classes of other libraries of which a child is found."""
     row = only(where(text.rows("library", "classes", "built", "child found"), library="all"))
+    bases = where(text.rows("basis", "passed", "classes"), basis="exact-unconfirmed")
     return (
         f"{row['child found']} of {row['built']} classes: the child is found"
-        f" ({row['not testable']} not testable); {row['unrelated found']} unrelated pairs are"
+        f" ({total(bases, 'classes')} unconfirmed, {row['not testable']} not testable);"
+        f" {row['unrelated found']} unrelated pairs are"
         f" found. {total([row], 'classes') - total([row], 'built')} more could not be built."
     )
 
