@@ -5,13 +5,14 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from benchmarks.claims import trained_pairs
-from benchmarks.claims.trained_pairs import Pair, interval
+from benchmarks.lib import claim
 from safetensors.numpy import load_file
 from zoo.genealogies.kept import Kept, KeptFamily
 
 from tests.conftest import ROOT
 
+trained_pairs = claim("trained_pairs")
+Pair, interval = trained_pairs.Pair, trained_pairs.interval
 MODELS = ROOT / "zoo" / "models"
 
 
@@ -43,7 +44,7 @@ def test_intervals_are_wide_where_one_model_is_in_every_hit():
     """Twenty models: all pairs of one of them are hits, or as many pairs without one in common."""
     names = [f"{k:02d}" for k in range(20)]
     pairs = [Pair("net", key, "", "", {}) for key in combinations(names, 2)]
-    weights = np.array(list(trained_pairs._weights(pairs)))
+    weights = np.array(list(trained_pairs.times_drawn(pairs)))
     assert weights.mean() == pytest.approx(1 - 1 / 20, abs=0.01)  # of two, as often as drawn
     counts = np.ones(len(pairs))
     one = np.array([x.key[0] == "00" for x in pairs], dtype=float)

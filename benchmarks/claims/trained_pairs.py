@@ -109,7 +109,7 @@ def _of_nets(models: Mapping[str, Sequence[Model]], pairs: Sequence[Pair]) -> li
 
 
 def _of_statistics(pairs: Sequence[Pair]) -> list[str]:
-    weights = np.array(list(_weights(pairs)))
+    weights = np.array(list(times_drawn(pairs)))
     rows = []
     for what in sorted({what for x in pairs for what in x.logs}):
         logs = [np.array(x.logs.get(what, ())) for x in pairs]
@@ -133,7 +133,7 @@ def interval(weights: Doubles, hits: Doubles, counts: Doubles) -> tuple[float, f
     return float(hits.sum() / counts.sum()), low, high
 
 
-def _weights(pairs: Sequence[Pair]) -> Iterator[Doubles]:
+def times_drawn(pairs: Sequence[Pair]) -> Iterator[Doubles]:
     """How often each pair counts in a draw of models; each architecture keeps its number."""
     names = sorted({name for x in pairs for name in x.key})
     place = {name: k for k, name in enumerate(names)}

@@ -130,6 +130,14 @@ SECTIONS = {
         lambda x: x.run(workers=WORKERS),
         data=[TRUTH],
     ),
+    "framing-orders": _section(
+        "hiding",
+        "Residual nets in the order of another",
+        "framing_orders",
+        verdicts.framing_orders,
+        lambda x: x.run(workers=WORKERS),
+        data=["zoo/genealogies/mix.toml"],
+    ),
     "frozen": _section(
         "zoo",
         "The zoo as 0.1.0 saw it",

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from benchmarks.lib.framed import AIMS, Shape, config_of, drawn, framed, relative
 
 from weightkin import compare
-from weightkin.anatomy import read_anatomy
-from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
 from weightkin.evidence.arranged import (
     LEAST_MARGIN,
     TURN,
     Level,
     Seen,
-    can_be_turned,
     level_of,
     margin_of,
     reached_by,
-    turned_tensors,
 )
 from weightkin.formats import model_from_arrays
 
@@ -114,21 +109,6 @@ def test_a_relative_of_the_same_shape_is_above_what_framing_reaches(made):
     assert (record.verdict, record.basis) == ("dependent", "exact")
     units = next(x for x in record.axes if x.axis == "units")
     assert units.over_arrangement > 1.1 > LEAST_MARGIN
-
-
-def test_only_what_reads_a_stream_of_matrices_can_be_turned():
-    model = model_from_arrays(drawn(SHAPE, 0), config=config_of(SHAPE))
-    side = Side(model, read_anatomy(model))
-    assert all(can_be_turned(x, turned_tensors(side)) for x in side.axes("units"))
-    without = replace(side.anatomy, axes=tuple(side.axes("units")))
-    assert not turned_tensors(Side(model, without))
-    (stream,) = side.axes("residual")
-    for place in stream.places:  # kernels: channels that are only reordered
-        shape = model.tensors[place.tensor].shape
-        if len(shape) == 2:
-            info = replace(model.tensors[place.tensor], shape=(*shape, 3, 3))
-            model.tensors[place.tensor] = info
-    assert not any(can_be_turned(x, turned_tensors(side)) for x in side.axes("units"))
 
 
 def test_one_rotation_serves_many_rows_less_than_few(rng):

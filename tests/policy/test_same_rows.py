@@ -11,7 +11,8 @@ from tests.conftest import ROOT
 from weightkin import Policy, Registry, check, open_model
 from weightkin.formats import model_from_arrays
 from weightkin.policy import same_rows
-from weightkin.policy.same_rows import MIN_SHARE_FOUND, found_share, rows_with_partner
+from weightkin.policy.row_partners import CHANCE, LEAST_COSINE, rows_with_partner
+from weightkin.policy.same_rows import MIN_SHARE_FOUND, found_share
 from weightkin.sketch import Scheme, take_sketch
 from weightkin.sketch.file import write_sketch
 
@@ -223,6 +224,6 @@ def test_as_many_rows_have_a_partner_as_all_cosines_say(rng, either_way):
         x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-9)
     cosines = [a @ b.T, *([a @ b[:, ::-1].T] if either_way else [])]
     most = np.abs(cosines).max(axis=(0, 2))
-    least = max(same_rows.LEAST_COSINE, same_rows.CHANCE / 63**0.5)
+    least = max(LEAST_COSINE, CHANCE / 63**0.5)
     n = rows_with_partner(a, b, 63, either_way=either_way)
     assert 300 < n == (most >= least).sum() < 1200

@@ -7,13 +7,13 @@ from tests.conftest import ROOT
 from weightkin import open_model
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.gains import gain_before
-from weightkin.sketch.invariant import _singular_values
+from weightkin.sketch.invariant import singular_values
 
 MODELS = ROOT / "zoo" / "models"
 
 
 @pytest.mark.parametrize("name", ["llama-a", "moe-a"])  # each value is read by two heads
-def test_singular_values_are_those_of_the_product(name):
+def testsingular_values_are_those_of_the_product(name):
     model = open_model(MODELS / name)
     axes = [x for x in read_anatomy(model).axes if x.kind == "vo"]
     for axis in axes:
@@ -26,5 +26,5 @@ def test_singular_values_are_those_of_the_product(name):
             [heads[:, :, r].reshape(len(outputs), -1) @ values for r in range(repeat)]
         )
         wanted = np.linalg.svd(product, compute_uv=False)[: len(values)]
-        np.testing.assert_allclose(_singular_values(model, axis), wanted, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(singular_values(model, axis), wanted, rtol=1e-4, atol=1e-6)
     assert axes

@@ -103,6 +103,18 @@ def framing(text: SectionText) -> str:
     )
 
 
+def framing_orders(text: SectionText) -> str:
+    """Unrelated nets in the order of another, and relatives."""
+    rows = text.rows("made", "pairs", "dependent", "aligned-only")
+    framed = [row for row in rows if not row["made"].startswith(("relatives", "unrelated"))]
+    kin = only(where(rows, made="relatives"))
+    return (
+        f"{total(framed, 'dependent')} of {total(framed, 'pairs')} unrelated nets put in the order of"
+        f" another are called dependent, {total(framed, 'aligned-only')} aligned only;"
+        f" {kin['dependent']} of {kin['pairs']} pairs of relatives are found."
+    )
+
+
 def zoo_pairs(text: SectionText) -> str:
     """Related and unrelated pairs, those that could not be tested apart."""
     rows = text.rows("truth", "dependent", "aligned-only", "no-evidence", "not-testable", "pairs")

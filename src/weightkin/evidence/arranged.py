@@ -26,13 +26,13 @@ from statistics import NormalDist
 
 import numpy as np
 
-from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis, AxisKind
 from weightkin.arrays import Doubles, Floats
 
 # Views that neither clones nor splits of units can set: a unit has one row of each.
 HARD: dict[AxisKind, tuple[str, ...]] = {"units": ("mlp.gate", "mlp.up")}
 ASKED: tuple[AxisKind, ...] = ("units", "vo", "heads")
+LEAST_FEATURES = 4  # rows of fewer are like some other row whatever they are
 LEAST_MARGIN = 1.0  # mean cosine over what arrangement reaches, from which it is excluded
 TURN = 0.85
 TURNED = 0.9  # of the sum of both turns, more than they reach together on values
@@ -64,6 +64,7 @@ class Level:
     n_views: int = 1  # rows of one unit
     is_signed: bool = True  # whether the sign of a row is free
     inside: float = 0.0  # what turning values inside their heads adds
+    n_ordered: int = 0  # features that can be put in any order, where nothing can be turned
 
 
 def level_of(a: Axis, b: Axis, views: Mapping[str, Seen]) -> Level:
@@ -143,6 +144,48 @@ def margin_of(levels: Sequence[Level]) -> float:
     return max(0.0, float((means / reached).max()))
 
 
+def margin_of_orders(levels: Sequence[Level]) -> float:
+    """The same where nothing can be turned: of units and of features only the order is free.
+
+    For k fixed pairs of rows, each uniform in direction, the mean cosine is below
+    ``sqrt(2 E v)`` but for a share of exp(-k E) of all choices, v the mean of ``1 / d`` of their
+    rows; E counts the choices of pairs, for each pair, and all orders of what their rows are seen
+    in. As in `margin_of`, ``sqrt(1 - exp(-2 E v))`` is used, and what rows have in common raises v.
+
+    Parameters
+    ----------
+    levels : sequence of Level
+        All pairs of axes of one kind, with `Level.n_ordered`.
+
+    Returns
+    -------
+    float
+        From `LEAST_MARGIN` on, no order explains it; 0 without units.
+    """
+    levels = [x for x in levels if x.n_features >= LEAST_FEATURES]
+    sizes = [len(x.cosines) for x in levels]
+    if not sum(sizes):
+        return 0.0
+    cosines = np.concatenate([x.cosines for x in levels])
+    order = np.argsort(-cosines, kind="stable")
+    at = np.repeat(np.arange(len(levels)), sizes)[order]
+    weights = np.array([x.weight for x in levels])[at]
+    n_rows = np.cumsum(weights)
+    means = np.cumsum(cosines[order] * weights) / n_rows
+    variances = np.array(
+        [_spread(x.n_features, max(x.n_partners, 2), x.chance) ** 2 for x in levels]
+    )
+    variance = np.cumsum(variances[at] * weights) / n_rows
+    orders = np.zeros(len(at))
+    first = np.unique(at, return_index=True)[1]
+    orders[first] = [math.lgamma(levels[i].n_ordered + 1) for i in at[first]]
+    seen = [x for x in levels if len(x.cosines)]
+    n = max(2, *(x.n_partners for x in seen)) * (2 if any(x.is_signed for x in seen) else 1)
+    share = np.minimum(n_rows / sum(x.weight * x.n for x in levels), 1.0)
+    choices = entropy(n, share) / min(x.n_views for x in seen) + np.cumsum(orders) / n_rows
+    return max(0.0, float((means / np.sqrt(1.0 - np.exp(-2.0 * variance * choices))).max()))
+
+
 def reached_by(
     n_rows: Doubles,
     n_all: float,
@@ -177,12 +220,17 @@ def reached_by(
     (m,) array
     """
     n = max(n_partners, 2)
-    most = NormalDist().inv_cdf((n - 0.375) / (n + 0.25))  # of n normal numbers, on average
-    spread = max(1.0 / math.sqrt(max(n_features - 1, 1)), chance / most)
+    spread = _spread(n_features, n, chance)
     choices = entropy(2 * n if is_signed else n, np.minimum(n_rows / n_all, 1.0)) / n_views
     chosen = np.sqrt(1.0 - np.exp(-2.0 * spread**2 * choices))
     turned = TURN * np.sqrt(n_features / n_rows)
     return np.asarray(turned + chosen * np.maximum(1.0 - turned, 0.0))
+
+
+def _spread(n_features: int, n: int, chance: float) -> float:
+    """Standard deviation of a cosine: of uniform rows, or what the best of n others shows."""
+    most = NormalDist().inv_cdf((n - 0.375) / (n + 0.25))  # of n normal numbers, on average
+    return max(1.0 / math.sqrt(max(n_features - 1, 1)), chance / most)
 
 
 def entropy(n: int, share: Doubles) -> Doubles:
@@ -193,43 +241,3 @@ def entropy(n: int, share: Doubles) -> Doubles:
     """
     rest = np.maximum(1.0 - share, 1e-300)
     return np.asarray(np.log(n / share) - 1.0 - 2.0 * rest / share * np.log(rest))
-
-
-def margin_on(side: Side, found: Sequence[tuple[Axis, Level | None]]) -> float | None:
-    """Margin of axes of one model; None unless a rotation could have turned every one of them.
-
-    Parameters
-    ----------
-    side : Side
-        The model.
-    found : sequence of (Axis, Level or None)
-        Axes with what they show; None where they are seen through what no rotation moves.
-
-    Returns
-    -------
-    float or None
-        That of `margin_of`. The residual width itself is not asked.
-    """
-    tensors = turned_tensors(side)
-    levels = [x for axis, x in found if x and axis.kind in ASKED and can_be_turned(axis, tensors)]
-    return margin_of(levels) if levels and len(levels) == len(found) else None
-
-
-def can_be_turned(axis: Axis, tensors: frozenset[str]) -> bool:
-    """Whether the rows of an axis stand in one of the tensors that a rotation turns."""
-    return any(place.tensor in tensors for place in axis.places)
-
-
-def turned_tensors(side: Side) -> frozenset[str]:
-    """Tensors that read or write a residual stream which a rotation may turn.
-
-    Where most matrices of the stream are kernels, its channels go through elementwise functions or
-    norms by groups, and can only be reordered.
-    """
-    found: set[str] = set()
-    for stream in side.axes("residual"):
-        tensors = {place.tensor for place in stream.places}
-        sizes = [len(side.model.tensors[name].shape) for name in tensors]
-        if 2 * sum(n > 2 for n in sizes) <= sum(n > 1 for n in sizes):
-            found |= tensors
-    return frozenset(found)

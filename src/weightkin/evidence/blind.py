@@ -11,12 +11,12 @@ import numpy as np
 
 from weightkin.anatomy.side import Side
 from weightkin.anatomy.types import Axis
-from weightkin.evidence.arranged import margin_on
 from weightkin.evidence.block_pairs import block_name
 from weightkin.evidence.coin_matches import SignMatch, SignPair, match_signs
 from weightkin.evidence.coins import unit_features
 from weightkin.evidence.effects import effect_of
 from weightkin.evidence.labels import Copies
+from weightkin.evidence.margins import margin_on
 from weightkin.evidence.plan import Run
 from weightkin.evidence.sign_evidence import (
     FIRST_RUN,

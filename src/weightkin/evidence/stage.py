@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from weightkin.anatomy.positions import is_view
 from weightkin.anatomy.types import AxisKind
-from weightkin.evidence.arranged import margin_on
 from weightkin.evidence.block_pairs import BlockMap, block_name, pair_axes
 from weightkin.evidence.effects import have_views
 from weightkin.evidence.guard import whom_to_trust
 from weightkin.evidence.labels import Scanned, combine, labels_of
+from weightkin.evidence.margins import margin_on
 from weightkin.evidence.pair_tester import PairTester, Tested
 from weightkin.evidence.pairs import median_ratio, pooled_effect
 from weightkin.evidence.sample import n_embedding_rows
@@ -147,12 +147,12 @@ def close_stage(
 def _margin(tester: PairTester, tested: Sequence[Tested]) -> float | None:
     """Margin over arrangement on weights; no turn moves what is seen through tokens.
 
-    Axes that come from a graph are not asked: what rests on them alone is unconfirmed anyway.
+    Beside axes that names tell, those that come from a graph are not asked.
     """
     if tester.frames is not None:
         return None
     named = [t for t in tested if not any(map(is_view, t.a.places))]
-    return margin_on(tester.a, [(t.a, t.evidence.level) for t in named])
+    return margin_on(tester.a, [(t.a, t.evidence.level) for t in named or tested])
 
 
 def refused(tester: PairTester, kind: AxisKind) -> Stage:

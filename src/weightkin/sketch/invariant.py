@@ -112,7 +112,7 @@ def _spectra(model: Model, anatomy: Anatomy) -> Doubles | None:
     found = []
     for depth in np.linspace(0, last, N_DEPTHS).round().astype(int).tolist():
         axis = next((x for x in axes if x.block == depth), None)
-        values = None if axis is None else _singular_values(model, axis)
+        values = None if axis is None else singular_values(model, axis)
         if values is None:
             return None
         at = np.linspace(0, len(values) - 1, N_SINGULAR_VALUES)
@@ -120,7 +120,7 @@ def _spectra(model: Model, anatomy: Anatomy) -> Doubles | None:
     return np.stack(found)
 
 
-def _singular_values(model: Model, axis: Axis) -> Doubles | None:
+def singular_values(model: Model, axis: Axis) -> Doubles | None:
     """Those of the product of V and O over all dimensions of an axis, in descending order."""
     places = {p.role: p for p in axis.places if p.index is None}
     if "attn.v" not in places or "attn.o" not in places:
