@@ -66,8 +66,8 @@ def lines(half: str, n: int) -> list[str]:
     total = sum(counts.values())
     rows = [(x, counts[x], f"{100 * counts[x] / max(1, total):.1f} %") for x in OUTCOMES]
     title = f"{total} models of the {half} half, each left out of its family in turn (seed {SEED})"
-    return [title, *markdown(("parents named by `trace` and by `tree`", "models", ""), rows),
-            *(f"different: {x}" for x in different)]  # fmt: skip
+    header = ("parents named by `trace` and by `tree`", "models", "")
+    return [title, "", *markdown(header, rows), "", *(f"different: {x}" for x in different)]
 
 
 def drawn(members: list[tuple[int, str]], n: int) -> Mapping[int, list[str]]:

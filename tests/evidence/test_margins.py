@@ -52,6 +52,24 @@ def test_channels_in_the_order_of_another_net_are_aligned_only(monkeypatch, n, s
     assert compare(a, arranged, seed=0).verdict == "dependent"
 
 
+def test_a_net_in_another_order_computes_what_it_did(rng):
+    torch = pytest.importorskip("torch")
+    from zoo.genealogies.forward import hidden, outputs
+    from zoo.genealogies.nets import configuration
+
+    config = configuration("resnet", {"width": 16, "layers": 3}, 0)
+    a, b = (model_from_arrays(net(rng, 16), name=x) for x in "ab")
+    arranged = lined_up(a, b, AIMS["all kernels"], 0)
+    images = torch.from_numpy(rng.normal(size=(4, 3, 8, 8)).astype("f4"))
+    said = []
+    for model in (a, b, arranged):
+        params = {name: torch.from_numpy(model.rows(name)) for name in model.tensors}
+        said.append(outputs(params, config, hidden(params, config, images)))
+    assert torch.allclose(said[1], said[2], rtol=1e-3, atol=1e-3 * float(said[1].abs().max()))
+    assert not torch.allclose(said[0], said[1], rtol=0.1)
+    assert (arranged.rows("conv1.weight") != b.rows("conv1.weight")).any()
+
+
 @pytest.mark.parametrize("share", [0.3, 1.0])
 def test_a_child_of_a_net_stays_far_above_what_orders_reach(rng, share):
     arrays = net(rng)

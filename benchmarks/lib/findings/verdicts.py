@@ -109,7 +109,7 @@ def framing_orders(text: SectionText) -> str:
     framed = [row for row in rows if not row["made"].startswith(("relatives", "unrelated"))]
     kin = only(where(rows, made="relatives"))
     return (
-        f"{total(framed, 'dependent')} of {total(framed, 'pairs')} unrelated nets put in the order of"
+        f"{total(framed, 'dependent')} of {total(framed, 'pairs')} unrelated nets in the order of"
         f" another are called dependent, {total(framed, 'aligned-only')} aligned only;"
         f" {kin['dependent']} of {kin['pairs']} pairs of relatives are found."
     )
