@@ -117,7 +117,7 @@ def test_the_family_is_drawn_filtered_and_explained(visit):
         page.mouse.click(box["x"] + spot[0], box["y"] + spot[1])
         expect(page.locator(".panel")).to_contain_text("llama-a-int4 can be made from")
         page.get_by_role("row", name="llama-a-int4 llama-a quantised").get_by_text("why").click()
-        expect(page.get_by_role("heading", level=1)).to_contain_text("was made from")
+        expect(page.get_by_role("heading", level=1)).to_contain_text("was probably made from")
         expect(page.locator("dl.facts")).to_contain_text("llama-a-int4 can be made from")
         page.get_by_role("link", name="llama-a-int4").click()
         expect(page.get_by_role("heading", level=1)).to_contain_text("llama-a-int4")

@@ -237,7 +237,8 @@ def _own_node(key: str, record: Trace) -> DrawnNode:
 def _step_node(key: str, name: str, number: int, search: Search) -> DrawnNode:
     """Another model, or an ancestor that was inferred, with what the registry says about it."""
     if not number:
-        return DrawnNode(id=key, label=name, is_observed=key != _key(0, "", name))
+        is_observed = key != _key(0, "", name)
+        return DrawnNode(id=key, label=name if is_observed else UNOBSERVED, is_observed=is_observed)
     model = next((x.model for x in search.relatives if x.model.id == number), None)
     if model is None:
         return DrawnNode(id=key, label=numbered(name, number))
