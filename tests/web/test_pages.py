@@ -153,7 +153,7 @@ def test_two_models_are_compared_while_one_watches(visit):
         page.wait_for_selector("datalist option[value='#9 gpt-a-ft1']", state="attached")
         page.get_by_label("Model b").fill("no such model")
         page.keyboard.press("Enter")
-        expect(page.get_by_text("No model has this name.")).to_be_visible()
+        expect(page.get_by_text("No model has this name or number.")).to_be_visible()
         page.get_by_label("Model b").fill("#1 llama-a")
         page.get_by_role("button", name="Compare").click()
         heading = page.get_by_role("heading", level=1)

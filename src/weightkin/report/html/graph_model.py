@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from weightkin.records.family import FamilyEdge, FamilyGraph
@@ -173,7 +173,8 @@ def edge_facts(edge: FamilyEdge | Step, alpha: float) -> Facts:
 
 
 def _family_edge(edge: FamilyEdge, labels: Mapping[str, str], alpha: float) -> DrawnEdge:
-    facts = [("Kind", kind_words(edge)), *edge_facts(edge, alpha)]
+    told = tuple(x for x in edge.evidence if x.code != "relative-distance")  # it stands below
+    facts = [("Kind", kind_words(edge)), *edge_facts(replace(edge, evidence=told), alpha)]
     rivals = rival_words(edge, labels.__getitem__)
     facts += [("Overall distance", f"{edge.distance:.3g}"), ("Other candidates", rivals)]
     label, also = kind_words(edge), edge.kind_details.get("also")
