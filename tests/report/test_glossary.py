@@ -33,7 +33,7 @@ EVERYDAY = {  # labels that nobody stops at, or that the text beside them explai
         "sample drawn by",
         *("what changed", "licence"),
         "bits",
-        "roles",
+        "roles that changed",
     ),  # numbers of the kind, which stands above them
 }
 

@@ -15,7 +15,7 @@ from weightkin.records.family import FamilyEdge
 from weightkin.records.notes import note
 from weightkin.report.accounting import share_words
 from weightkin.report.checking import check_lines
-from weightkin.report.comparison import comparison_lines
+from weightkin.report.comparison import answer_facts, comparison_lines
 from weightkin.report.derived import derivation_facts
 from weightkin.report.draws import refreshed_lines
 from weightkin.report.explain import explain
@@ -137,14 +137,47 @@ def test_what_a_search_comes_to_is_one_plain_sentence():
     assert "  step        child <- #1 base (fine-tuned; direction 0.97)" in trace_lines(trace())
     step = replace(found.parents[0], direction="undetermined")
     for record, words in (
-        (replace(found, parents=(step,)), "from which it was made is open."),
+        (replace(found, parents=(step,)), "whether it was made from one of them is open."),
         (replace(found, relatives=(), others=()), f"No sign of weights shared with {found.name}"),
         (
             replace(found, relatives=(), not_testable=left_out("", "no-axis")),
-            f"No test applies to {found.name}",
+            f"{found.name} could not be tested here",
         ),
     ):
         assert words in search_lines(record)[1]
+
+
+def test_a_model_whose_units_only_line_up_is_counted_apart_and_not_called_related():
+    found = search()
+    (first, *_) = found.relatives
+    lined_up = replace(first, summary=replace(first.summary, verdict="aligned-only"))
+    alone = replace(found, relatives=(lined_up,), parents=(), path=())
+    assert alone.sentence.startswith(f"{found.name}: 1 aligned only among ")
+    assert "this alone shows no relation" in search_lines(alone)[1]
+    both = replace(alone, relatives=(first, lined_up))
+    assert ": 1 relative and 1 aligned only among " in both.sentence
+    assert "is related to registered models" in search_lines(both)[1]
+
+
+def test_of_models_that_only_line_up_it_is_said_in_what_and_how_little_alike():
+    axis = comparison().axes[0]
+    (words,) = [
+        text
+        for label, text in answer_facts(
+            comparison(verdict="aligned-only", axes=(replace(axis, passes=False),))
+        )
+        if label == "in order"
+    ]
+    assert words == "hidden units (cosine 0.97, best wrong match 0.37)"
+
+
+def test_an_edge_that_no_test_shows_and_a_parent_without_a_name_are_called_so():
+    (step,) = trace().search.path
+    unshown = replace(step, direction="undetermined", log10_pvalue=0.0)
+    hidden = replace(step, parent="unobserved-1", parent_id=0, parent_digest="")
+    lines = trace_lines(replace(trace(), search=replace(search(), path=(unshown, hidden))))
+    assert any("(fine-tuned, not shown to be related; " in x for x in lines)
+    assert any(x.startswith("  path        (unobserved ancestor) ->") for x in lines)
 
 
 def test_the_table_of_relatives_fits_the_terminal_and_details_are_asked_for():

@@ -143,7 +143,7 @@ def test_a_parent_that_is_only_possible_is_called_so_with_its_licence(state):
     assert "Possible parents" in text
     assert ">cc-by-nc-4.0</td>" in text
     assert "undeclared" not in lines
-    assert "possible    m1: related (cast), possibly a parent; licence cc-by-nc-4.0" in lines
+    assert "possible    m1: possibly a parent (kind: cast); licence cc-by-nc-4.0" in lines
     for form in (cyclonedx, in_toto, model_card):
         assert "undeclared" not in form(of_trace(record))
 

@@ -78,7 +78,7 @@ def test_the_sentence_comes_first_and_what_was_skipped_is_said():
 def test_an_edge_that_no_exact_test_proves_says_so_in_place_of_a_pvalue():
     graph = families.small()
     for evidence, words in (
-        ((), "no exact test"),
+        ((), "not shown to be related"),
         ((clue("compared", summary={"basis": "calibrated"}),), "calibrated evidence"),
     ):
         edges = tuple(replace(x, log10_pvalue=0.0, evidence=evidence) for x in graph.edges)
@@ -120,12 +120,13 @@ def test_long_names_are_cut():
 
 
 def test_unproven_edges_are_named():
-    said = "no exact test reached alpha on 1 of 1 edges: base ─▶ x (p = 1.00); see --explain"
+    said = "no exact test reached alpha on 1 of 1 edges: base ── x (p = 1.00); see --explain"
     assert said in drawing(families.named("x"), is_full=True)
+    assert "  possibly derived from base: fine-tuned" in explain(families.named("x"), "x")
     names = [f"m{i}" for i in range(10)]
     chain = [FamilyEdge(parent=a, child=b) for a, b in zip(names, names[1:], strict=False)]
     graph = families.graph([FamilyNode(id=x, name=x) for x in names], chain)
-    assert "m5 ─▶ m6 (p = 1.00); 3 more; see --explain" in drawing(graph, is_full=True)
+    assert "m5 ── m6 (p = 1.00); 3 more; see --explain" in drawing(graph, is_full=True)
 
 
 def test_every_disguise_of_a_hidden_copy_is_told():
@@ -133,7 +134,7 @@ def test_every_disguise_of_a_hidden_copy_is_told():
     edge = FamilyEdge(
         parent="base", child="x", kind="rotated", kind_details={"also": ["permuted", "signs\n"]}
     )
-    assert "x  rotated and permuted and signs\\n, no exact test" in drawing(
+    assert "x  rotated and permuted and signs\\n, not shown to be related" in drawing(
         families.graph(nodes, [edge])
     )
 
@@ -241,7 +242,7 @@ def test_explain_names_what_is_near_an_unknown_name():
         ({"kept_layers": [0, 1, 3]}, "(3 blocks)"),
         ({"n_rows": 1234567}, "(1234567 rows)"),
         ({"method": "slerp\n"}, "(slerp\\n)"),
-        ({"bits": None, "seed": 3}, "x  fine-tuned, no exact test"),
+        ({"bits": None, "seed": 3}, "x  fine-tuned, not shown to be related"),
     ],
 )
 def test_a_kind_is_told_with_its_main_number(details, words):

@@ -89,6 +89,21 @@ def test_a_page_that_says_no_has_a_title_in_words(client, method, path, title):
     assert f"<h1>{title}</h1>" in page
 
 
+def test_an_address_without_a_page_is_answered_with_a_sentence(client):
+    page = client.get("/nowhere")
+    assert page.status_code == 404
+    assert "There is nothing at this address." in page.text
+    assert client.get("/api/nowhere").json() == {"error": "There is nothing at this address."}
+
+
+def test_a_model_is_named_by_its_number_with_or_without_a_sign(client):
+    for a, b, status in (("1", "#2", 303), ("99", "2", 200), ("9" * 40, "2", 200)):
+        answer = client.post("/compare", data={"a": a, "b": b}, follow_redirects=False)
+        assert answer.status_code == status
+        assert ("No model has this name or number." in answer.text) == (status == 200)
+    client.post(f"/api/jobs/{client.get('/api/jobs').json()['jobs'][0]['id']}/cancel")
+
+
 def test_a_full_queue_says_come_back(client):
     answers = [client.post(f"/api/models/{k}/trace") for k in range(1, 13)]
     answers += [client.post("/api/compare", json={"a": 1, "b": k}) for k in range(1, 13)]

@@ -126,9 +126,20 @@ def test_on_paper_is_what_is_read_and_nothing_to_press(tour, path):
         tab.emulate_media(media="print")
         assert tab.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
         assert tab.locator(".screen:visible, .graph:visible").count() == 0
-        assert tab.locator("main button:visible").count() == 0
+        assert tab.locator("main button:visible, main select:visible").count() == 0
+        assert tab.get_by_text("why", exact=True).locator("visible=true").count() == 0
         expect(tab.get_by_role("heading", level=1)).to_be_visible()
         assert not tab.evaluate(WIDE)
+
+
+def test_a_command_in_a_cell_of_a_phone_stays_in_the_sentence_around_it(tour):
+    with tour("/about", viewport=SIZES[1]) as tab:
+        beyond = """[...document.querySelectorAll('td[data-label] code')].filter(x =>
+            x.getBoundingClientRect().right > x.closest('td').getBoundingClientRect().right)"""
+        assert tab.locator("td[data-label] code").count() > 0
+        assert tab.evaluate(f"{beyond}.length") == 0
+        cells = tab.locator("td[data-label]").evaluate_all("all => all.map(x => x.children.length)")
+        assert max(cells) == 1
 
 
 @contextmanager

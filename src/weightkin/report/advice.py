@@ -70,10 +70,15 @@ OPEN_PARENT = (
     "level of this finding."
 )
 HIDDEN_PARENT = (
-    "The model and its relatives come from a model that is not registered. If that is known, name "
-    "it as base_model in README.md and register it with `weightkin add`. If it is not, nothing "
-    "can be declared: the level of undeclared-parent in the policy decides whether the model "
-    "passes."
+    "The model and its relatives probably come from a model that is not registered. If that is "
+    "known, name it as base_model in README.md and register it with `weightkin add`. If it is not, "
+    "nothing can be declared: the level of undeclared-parent in the policy decides whether the "
+    "model passes."
+)
+ALIGNED = (
+    "The units of the two models stand in one order. One random start in common shows that too, "
+    "and anybody can arrange it: this alone does not show that weights are shared. Find out how "
+    "the model was made."
 )
 NO_TEST = (
     "No test applies to these models, so shared weights cannot be excluded. Do not check them "
@@ -103,6 +108,9 @@ def advice(finding: Finding) -> str:
         return NO_REGISTRY
     if is_open_parent(finding):
         return OPEN_PARENT
+    x = finding.summary
+    if x is not None and x.verdict == "aligned-only" and finding.rule.startswith("forbidden"):
+        return ALIGNED
     return ADVICE.get(finding.code, RULE_WORDS[finding.rule][1])
 
 

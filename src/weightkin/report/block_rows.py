@@ -53,11 +53,11 @@ def block_rows(record: Comparison) -> list[BlockRow]:
     -------
     list of BlockRow
         Blocks of a in their order, then what only b has; none where nothing shows that the two
-        models are related.
+        models are related, or where only their cosines are known, which the picture has.
     """
     effects = dict(_effects(record))
     if not record.blocks:
-        return [
+        rows = [
             BlockRow(
                 name=_name(x.block_a, x.block_b),
                 share="",
@@ -67,6 +67,7 @@ def block_rows(record: Comparison) -> list[BlockRow]:
             )
             for x in record.layers
         ]
+        return rows if any(x.changed for x in rows) else []
     return [_row(x, effects, is_cast="cast" in record.kind) for x in record.blocks]
 
 

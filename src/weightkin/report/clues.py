@@ -137,7 +137,8 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     "equal-names-equal": "all tensors with the same name are equal",
     "equal-up-to-rounding": "equal except for the last digits of float32",
     "distance": "of the matrices: median distance {distance:.3f}, median cosine {cosine:.3f}",
-    "far-apart": "distant siblings, or one initialisation trained twice",
+    "far-apart": "far apart; where a test relates them: distant siblings, or one initialisation "
+    "trained twice",
     "moved-far": "of the matrices: median distance {distance:.3f}, median cosine {cosine:.3f}; "
     "every tensor changed a lot",
     "blocks-share-nothing": "{n} blocks have no shared weights, the others are equal",
@@ -190,7 +191,7 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     "unused-rows-shrank": _shrank,
     "older-sibling": "the parent may be an older sibling instead: more related models may show it",
     "several-roots": "{n} related models have no parent among these: they probably come from a "
-    "model that is not here",
+    "model that is not here, or from one random start",
     "compared": _compared,
     "recipe": "the MoTHer recipe: direction by kurtosis, without a probability",
     "nearest-of-family": "compared only with the {n} nearest models of a larger family; "
@@ -211,5 +212,5 @@ DECLARED_WORDS: Mapping[str, Words] = {
     "made-from-it": "related, but was derived from this model",
     "place-not-shown": "related; whether it is a parent is undetermined",
     "inferred": "inferred parent ({kind})",
-    "perhaps": "related ({kind}), possibly a parent",
+    "perhaps": "possibly a parent (kind: {kind})",
 }

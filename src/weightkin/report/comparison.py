@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from weightkin.records import Comparison
+from weightkin.records import AxisEvidence, Comparison
 from weightkin.records.form import pvalue_words
 from weightkin.report.accounting import share_words
 from weightkin.report.components import component_lines
@@ -57,6 +57,8 @@ def answer_facts(record: Comparison) -> Iterator[tuple[str, str]]:
     """What is shared, in which parts and blocks, how it was made and which model came first."""
     if shared := _shared(record):
         yield "shared", shared
+    elif record.verdict == "aligned-only":
+        yield "in order", _in_order(record)
     if any(part.verdict != record.verdict for part in record.parts):
         for part in record.parts:
             yield "part", f"{part.name}: {PART_WORDS.get(part.verdict, part.verdict)}"
@@ -67,16 +69,24 @@ def answer_facts(record: Comparison) -> Iterator[tuple[str, str]]:
 
 def _shared(record: Comparison) -> str:
     """Which axes show it, and how alike their units are."""
-    found = [x for x in record.axes if x.passes and not is_too_few(record, x)]
-    if not found:
-        return ""
+    names, level = _level([x for x in record.axes if x.passes and not is_too_few(record, x)])
+    return f"{names}: matched units are alike ({level})" if level else names
+
+
+def _in_order(record: Comparison) -> str:
+    """Which axes are in one order, and how little alike their units are."""
+    names, level = _level([x for x in record.axes if 10**x.log10_pvalue <= record.alpha])
+    return f"{names} ({level})" if level else names
+
+
+def _level(found: Sequence[AxisEvidence]) -> tuple[str, str]:
+    """The names of axes, and how alike the units are of that which says most."""
     names = ", ".join(AXIS_WORDS.get(x.axis, x.axis) for x in found)
     shown = [(x.log10_pvalue, x.effect) for x in found if x.effect and x.effect.ratio != 0.0]
     if not shown:
-        return names
+        return names, ""
     _, effect = min(shown, key=lambda x: x[0])  # of what passes, and says most
-    level = f"cosine {effect.observed:.2f}, best wrong match {effect.chance:.2f}"
-    return f"{names}: matched units are alike ({level})"
+    return names, f"cosine {effect.observed:.2f}, best wrong match {effect.chance:.2f}"
 
 
 def _blocks(record: Comparison) -> str:

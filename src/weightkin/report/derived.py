@@ -31,9 +31,11 @@ DETAIL_WORDS = {  # what is printed, in this order
     "reinitialised": "initialised anew: {}",
     "typical_distance": "median distance {}",
 }
-DISTANCES = {  # two numbers: of all weights together, and of the matrices of blocks, one by one
+DETAIL_NAMES = {  # the distances are of all weights together, and of the matrices of blocks
     "relative_distance": "overall distance",
     "typical_distance": "median distance",
+    "share_equal": "equal values",
+    "roles": "roles that changed",
 }
 SHARES = {  # numbers between 0 and 1, as percentages
     "share_equal": "{} of values equal",
@@ -121,8 +123,8 @@ def identical_words(details: Mapping[str, Any]) -> str:
 
 def detail_words(key: str) -> str:
     """Name of a number of a kind, for people."""
-    if key in DISTANCES:
-        return DISTANCES[key]
+    if key in DETAIL_NAMES:
+        return DETAIL_NAMES[key]
     return (
         key.replace("_", " ").replace("n ", "number of ", 1)
         if key[:2] == "n_"

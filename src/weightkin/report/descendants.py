@@ -14,7 +14,7 @@ from weightkin.report.terminal import command_line, printable
 from weightkin.report.width import WIDE
 from weightkin.text import counted
 
-OPEN = "related to it, parent undetermined (each may descend from it, or not):"
+OPEN = "in its family, parent undetermined (each may descend from it, or not):"
 
 
 def descendants_lines(

@@ -11,6 +11,7 @@ from weightkin.records.form import probability_words
 from weightkin.report.clues import evidence_line
 from weightkin.report.nodes import (
     called,
+    is_shown,
     kind_words,
     number_words,
     related_words,
@@ -38,7 +39,7 @@ def explain(graph: FamilyGraph, child: str, *, is_unicode: bool = True) -> list[
     if not edges:
         lines.append("  no parent found among these models")
     for edge in edges:
-        tie = "derived from" if edge.direction == "determined" else "related to"
+        tie = _tie(edge, graph.alpha, "derived from")
         lines += ["", f"  {tie} {called(nodes[edge.parent], drawn)}: {kind_words(edge)}"]
         related = related_words(edge, graph.alpha)
         distance = f"overall distance {number_words(edge.distance)}"
@@ -58,9 +59,16 @@ def explain(graph: FamilyGraph, child: str, *, is_unicode: bool = True) -> list[
     children = [edge for edge in graph.edges if edge.parent == node.id]
     lines += [""] if children else []
     for edge in children:
-        tie = "parent of" if edge.direction == "determined" else "related to"
+        tie = _tie(edge, graph.alpha, "parent of")
         lines.append(f"  {tie} {called(nodes[edge.child], drawn)}: {kind_words(edge)}")
     return [drawn.text(line) for line in lines]
+
+
+def _tie(edge: FamilyEdge, alpha: float, sure: str) -> str:
+    """What joins the two models of an edge, and no more than was shown."""
+    if edge.direction == "determined":
+        return sure
+    return "related to" if is_shown(edge, alpha) else f"possibly {sure}"
 
 
 def _why_parent(edge: FamilyEdge, named: Callable[[str], str]) -> Iterator[str]:

@@ -52,11 +52,17 @@ def escaped(text: str) -> str:
 
 
 def _advised(x: ToDo) -> str:
-    lines = [f"- **{', '.join(x.rules)}**: {escaped(x.text)}"]
+    lines = [f"- **{', '.join(x.rules)}**: {_with_code(x.text)}"]
     if x.commands:
         given = [f"  {command_text(*words)}" for words in x.commands[:MOST_COMMANDS]]
         lines += ["", "  ```", *given, "  ```"]
     return "\n".join(lines)
+
+
+def _with_code(text: str) -> str:
+    """An advice: it is a text of ours, in which commands stand between backticks."""
+    pieces = text.split("`")
+    return "".join(f"`{x}`" if i % 2 else escaped(x) for i, x in enumerate(pieces))
 
 
 def _row(model: Checked, x: Finding) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from weightkin.report.terminal import printable
 
 LONGEST_NODE_NAME = 60  # characters of a name
 UNOBSERVED = "(unobserved ancestor)"
-NO_PROOF = ("calibrated evidence", "no exact test")  # in place of a p-value
+NO_PROOF = ("calibrated evidence", "not shown to be related")  # in place of a p-value
 MAIN_NUMBER = {  # of a kind, in words
     "bits": "{} bits",
     "rank": "rank {}",
@@ -75,6 +75,16 @@ def related_words(edge: FamilyEdge | Step, alpha: float) -> str:
     compared = [x.data["summary"] for x in edge.evidence if x.code == "compared"]
     is_calibrated = any(x["basis"] == "calibrated" for x in compared)
     return NO_PROOF[not is_calibrated]
+
+
+def unshown_words(edge: FamilyEdge | Step, alpha: float) -> str:
+    """What stands beside an edge whose two models no exact test or equal values relate."""
+    return "" if is_shown(edge, alpha) else f", {related_words(edge, alpha)}"
+
+
+def parent_name(step: Step) -> str:
+    """The parent of a step; an ancestor that was inferred has no name."""
+    return step.parent if step.parent_id or step.parent_digest else UNOBSERVED
 
 
 def titled(node: FamilyNode, drawn: Signs) -> str:

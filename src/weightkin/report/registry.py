@@ -8,6 +8,7 @@ from weightkin.records.form import pvalue_words
 from weightkin.records.registry import Relation, Relative, Search, Step, Trace
 from weightkin.report.clues import declared_words, evidence_line
 from weightkin.report.line import Line, Style, fact
+from weightkin.report.nodes import parent_name, unshown_words
 from weightkin.report.parent_words import parent_words
 from weightkin.report.reasons import why
 from weightkin.report.sentences import brief_words
@@ -58,7 +59,7 @@ def search_lines(
     lines = [*_answer(record), *_lineage(record)]
     for step in record.parents:
         word = "parent" if step.direction == "determined" else "parent?"
-        lines.append(fact(word, _step(step)))
+        lines.append(fact(word, _step(step, record.alpha)))
     lines += _fits(record)
     most = len(record.relatives) + len(record.untested) if is_full else MAX_LINES
     lines += [""] if record.relatives else []
@@ -90,7 +91,7 @@ def plain_words(record: Search) -> str:
         return "An adapter alone cannot be tested; it fits the models below by names and shapes."
     if not record.relatives:
         if not record.is_tested:
-            return f"No test applies to {name}, so nothing can be said about its relatives."
+            return f"{name} could not be tested here, so nothing can be said about its relatives."
         if not record.n_compared:
             return f"No model here was near enough to {name} to be compared with it."
         return f"No sign of weights shared with {name} was found in any model that was compared."
@@ -99,7 +100,9 @@ def plain_words(record: Search) -> str:
     parents = [x.parent for x in record.parents if x.direction == "determined" and x.parent_id]
     if parents:
         return f"{name} was probably made from {' and '.join(parents)}."
-    return f"{name} is related to the models below; from which it was made is open."
+    if not any(x.verdict == "dependent" for x in record.relatives):
+        return f"Units of {name} line up with those of other models: this alone shows no relation."
+    return f"{name} is related to registered models; whether it was made from one of them is open."
 
 
 def _lineage(record: Search) -> list[str]:
@@ -163,7 +166,7 @@ def trace_lines(record: Trace, registry: str = "FILE", *, is_full: bool = False)
     for step in search.path:
         child = numbered(step.child, step.child_id)
         sign = "<-" if step.direction == "determined" else "--"
-        lines.append(fact("step", f"{child} {sign} {_step(step)}"))
+        lines.append(fact("step", f"{child} {sign} {_step(step, search.alpha)}"))
         if is_full and step.parent_digest:
             lines.append(f"    digest {printable(step.parent_digest)}")
         lines += [f"    {printable(evidence_line(y))}" for y in step.evidence] if is_full else []
@@ -191,7 +194,7 @@ def path_lines(record: Search) -> list[str]:
     """Names from the root down to the model, on one line."""
     if not record.path:
         return []
-    names = [record.path[-1].parent, *(s.child for s in reversed(record.path))]
+    names = [parent_name(record.path[-1]), *(s.child for s in reversed(record.path))]
     signs = [" -> " if s.direction == "determined" else " -- " for s in reversed(record.path)]
     text = names[0] + "".join(sign + name for sign, name in zip(signs, names[1:], strict=True))
     return [fact("path", printable(text))]
@@ -247,10 +250,11 @@ def _relative(x: Relative) -> str:
     return f"#{x.model.id} {printable(x.model.name)}{kinds}: {said}{printable(x.sentence)}{looked}"
 
 
-def _step(step: Step) -> str:
+def _step(step: Step, alpha: float) -> str:
     weight = f", weight {step.weight:.2f}" if step.weight != 1.0 else ""
-    parent = numbered(step.parent, step.parent_id)
-    return f"{parent} ({printable(step.kind)}{weight}; {parent_words(step)})"
+    parent = numbered(parent_name(step), step.parent_id)
+    unshown = unshown_words(step, alpha)
+    return f"{parent} ({printable(step.kind)}{weight}{unshown}; {parent_words(step)})"
 
 
 def numbered(name: str, number: int) -> str:

@@ -208,7 +208,11 @@ def _(record: Search) -> str:
         said = ", ".join(found) or "no candidate to compare"
         n = counted(record.n_scanned, "model")
         return f"{record.name}: no relatives found among {n} ({said}){left}"
-    n, all_ = counted(len(record.relatives), "relative"), counted(record.n_scanned, "model")
+    n_aligned = sum(x.verdict == "aligned-only" for x in record.relatives)
+    n_related = len(record.relatives) - n_aligned
+    found = [counted(n_related, "relative")] if n_related else []
+    found += [f"{n_aligned} aligned only"] if n_aligned else []
+    n, all_ = " and ".join(found), counted(record.n_scanned, "model")
     if record.n_compared < _n_others(record):
         some = f"{record.n_compared:,} of {_n_others(record):,} compared"
         return f"{record.name}: at least {n} among {all_} ({some}){left}"

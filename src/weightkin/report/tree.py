@@ -184,7 +184,8 @@ def _unproven(graph: FamilyGraph, drawn: Signs) -> list[str]:
     if not unproven:
         return []
     said = [
-        f"{called(nodes[e.parent], drawn)} {drawn.solid[0]}{called(nodes[e.child], drawn)}"
+        f"{called(nodes[e.parent], drawn)} {drawn.solid[e.direction != 'determined']}"
+        f"{called(nodes[e.child], drawn)}"
         f" ({pvalue_words(e.log10_pvalue)})"
         for e in unproven[:MAX_SKIPPED]
     ]

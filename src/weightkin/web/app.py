@@ -37,6 +37,11 @@ TITLES = {  # of pages that say why something was not done; others have the usua
     503: "The registry cannot be used",
 }
 
+NO_MORE_WORDS = {  # where the framework says nothing but the phrase of the status
+    404: "There is nothing at this address.",
+    405: "This address does not take such a request.",
+}
+
 
 def make_app(
     service: JobService,
@@ -103,7 +108,9 @@ def make_app(
 def _words(error: Exception) -> tuple[int, str]:
     """Status and one printable line."""
     if isinstance(error, HTTPException):
-        return error.status_code, printable(str(error.detail))
+        is_bare = error.detail == HTTPStatus(error.status_code).phrase
+        text = NO_MORE_WORDS.get(error.status_code, "") if is_bare else ""
+        return error.status_code, text or printable(str(error.detail))
     if isinstance(error, RequestValidationError):
         first = error.errors()[0]
         where = ".".join(str(x) for x in first["loc"][1:]) or "the body"

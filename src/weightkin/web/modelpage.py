@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 
 from weightkin.records.kinds import KINDS
 from weightkin.records.registry import Step, Trace
+from weightkin.report.nodes import unshown_words
 from weightkin.web.job_service import JobService
 from weightkin.web.overviews import Glance, Row
 
 MOST_LISTED = 50  # children, and merges
 WORDS = {  # what the family graph says of a declared parent
     "confirmed": "related by its weights",
-    "contradicted": "its weights place it elsewhere",
+    "contradicted": "no shared weights were found, or it was derived from this model",
     "unverifiable": "not registered, or not testable",
     "": "not compared yet",
 }
@@ -82,16 +83,20 @@ def place(service: JobService, glance: Glance, row: Row, trace: Trace | None) ->
     known = {x.id for x in declared} - {0}
     models = glance.overview.models
     is_merge = [KINDS[x.kind].hub == "merge" for x in below]
+    alpha = trace.search.alpha if trace else glance.overview.placing.graph.alpha
     return Place(
         is_known=trace is not None or row.standing.is_placed,
-        alpha=trace.search.alpha if trace else glance.overview.placing.graph.alpha,
+        alpha=alpha,
         path=path,
         parents=parents,
         children=tuple(x for x, merged in zip(below, is_merge, strict=True) if not merged),
         merges=tuple(x for x, merged in zip(below, is_merge, strict=True) if merged),
         stated=tuple(
             replace(x, licence=models[x.id].licence if x.id in models else "")
-            for x in (*declared, *(_inferred(x) for x in parents if x.parent_id not in known))
+            for x in (
+                *declared,
+                *(_inferred(x, alpha) for x in parents if x.parent_id not in known),
+            )
         ),
     )
 
@@ -128,9 +133,10 @@ def _of_graph(row: Row) -> list[Stated]:
     ]
 
 
-def _inferred(x: Step) -> Stated:
+def _inferred(x: Step, alpha: float) -> Stated:
     state = "possible"
     if x.direction == "determined":
         state = "undeclared" if x.parent_id else "inferred"
     name = x.parent if x.parent_id else "a model that is not here"
-    return Stated(state=state, name=name, id=x.parent_id, words=x.kind, is_declared=False)
+    words = f"{'kind unknown' if x.kind == 'unknown' else x.kind}{unshown_words(x, alpha)}"
+    return Stated(state=state, name=name, id=x.parent_id, words=words, is_declared=False)

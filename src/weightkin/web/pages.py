@@ -160,10 +160,16 @@ def _to(where: str) -> RedirectResponse:
 
 
 def _meant(service: JobService, text: str) -> tuple[Registered, ...]:
-    """Registered models a visitor may mean: by name, source, ``#3`` or ``#3 name``."""
+    """Registered models a visitor may mean: by name, source, ``#3``, ``#3 name`` or ``3``."""
     numbered = NUMBERED.fullmatch(text.strip())
-    return service.meant(numbered[1] if numbered else text.strip())
+    found = service.meant(numbered[1] if numbered else text.strip())
+    is_number = not found and text.strip().isdecimal()
+    return service.meant(f"#{text.strip()}") if is_number else found
 
 
 def _problem(models: tuple[Registered, ...]) -> str:
-    return "Several models have this name: choose one." if models else "No model has this name."
+    return (
+        "Several models have this name: choose one."
+        if models
+        else "No model has this name or number."
+    )

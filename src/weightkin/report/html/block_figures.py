@@ -53,8 +53,8 @@ def parts_map(record: Comparison) -> Grid:
                 words = _number(best, step)
                 texts.append((x + width // 2, y + 16, f"on-{step}", "middle", words))
     number = "" if is_wide else (
-        f" The number is their cosine: 1 is equal, 0 unrelated. “{NOTHING}”: nothing found;"
-        f" “{FEW}”: too few to test."
+        " The number is their cosine: 1 is the same direction. What the best wrong match reaches is"
+        f" in the table below. “{NOTHING}”: nothing found; “{FEW}”: too few to test."
     )  # fmt: skip
     grouped = f" Each cell stands for {group} blocks." if group > 1 else ""
     return {

@@ -31,7 +31,7 @@ from weightkin.report.draws import drawn_by, extent_words
 from weightkin.report.glossary import anchor_of, meaning_of, term_of
 from weightkin.report.kind_groups import glyph_path
 from weightkin.report.lists import count_words
-from weightkin.report.nodes import kind_words, related_words
+from weightkin.report.nodes import kind_words, related_words, unshown_words
 from weightkin.report.parent_words import parent_words, rival_words
 from weightkin.report.registry import looked_words, numbered, relation_words
 from weightkin.report.sentences import brief_words
@@ -118,6 +118,7 @@ def environment(*, is_served: bool = False) -> jinja2.Environment:
         "kind": lambda kind: "kind unknown" if kind == "unknown" else kind,
         "looked": looked_words,
         "related": related_words,
+        "unshown": unshown_words,
         "relation": relation_words,
         "path": path_words,
         "equal_kinds": equal_kinds,

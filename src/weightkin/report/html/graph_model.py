@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from weightkin.records.family import FamilyEdge, FamilyGraph
@@ -173,7 +173,8 @@ def edge_facts(edge: FamilyEdge | Step, alpha: float) -> Facts:
 
 
 def _family_edge(edge: FamilyEdge, labels: Mapping[str, str], alpha: float) -> DrawnEdge:
-    facts = [("Kind", kind_words(edge)), *edge_facts(edge, alpha)]
+    told = tuple(x for x in edge.evidence if x.code != "relative-distance")  # it stands below
+    facts = [("Kind", kind_words(edge)), *edge_facts(replace(edge, evidence=told), alpha)]
     rivals = rival_words(edge, labels.__getitem__)
     facts += [("Overall distance", f"{edge.distance:.3g}"), ("Other candidates", rivals)]
     label, also = kind_words(edge), edge.kind_details.get("also")
@@ -237,7 +238,8 @@ def _own_node(key: str, record: Trace) -> DrawnNode:
 def _step_node(key: str, name: str, number: int, search: Search) -> DrawnNode:
     """Another model, or an ancestor that was inferred, with what the registry says about it."""
     if not number:
-        return DrawnNode(id=key, label=name, is_observed=key != _key(0, "", name))
+        is_observed = key != _key(0, "", name)
+        return DrawnNode(id=key, label=name if is_observed else UNOBSERVED, is_observed=is_observed)
     model = next((x.model for x in search.relatives if x.model.id == number), None)
     if model is None:
         return DrawnNode(id=key, label=numbered(name, number))

@@ -24,7 +24,7 @@ MARGIN, LINE, GAP = 20, 17, 22  # around the picture, of a line of text, between
 LEAST = 480  # pixels of width
 LONGEST_TITLE = 60  # characters of that of a figure
 CHARACTER, WIDE_CHARACTER = 6.6, 9.6  # pixels of one, in a caption and in the heading
-LEGEND = "Arrow: from parent to child. Dashed line: related; the parent is undetermined."
+LEGEND = "Arrow: from parent to child. Dashed line: the parent is undetermined."
 
 
 @dataclass(frozen=True, slots=True)
