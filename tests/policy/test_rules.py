@@ -183,8 +183,18 @@ def test_a_parent_shared_with_a_relative_and_not_registered(cap):
     policy = Policy(undetermined_direction=cap)  # changes nothing here
     near = evidence(1, log10_pvalue=-10.0), evidence(2, log10_pvalue=-20.0)
     for own in (None, registered(9)):
-        rules = context(*near, policy=policy, parents=(step(0),), registered=own)
+        parents = (step(0, direction="determined"),)
+        rules = context(*near, policy=policy, parents=parents, registered=own)
         assert told(rules.undeclared()) == [undeclared("hidden-parent", "m2")]
+
+
+@pytest.mark.parametrize("parent", [0, 3])
+def test_a_parent_that_is_not_sure_is_no_parent_that_is_shared(parent):
+    """One that is not here at 0.49, or one that is here and was not compared."""
+    near = evidence(1, log10_pvalue=-10.0), evidence(2, log10_pvalue=-20.0)
+    for direction in ("undetermined", "determined")[: 2 if parent else 1]:
+        rules = context(*near, parents=(step(parent, direction=direction),))
+        assert told(rules.undeclared()) == [undeclared("perhaps-child", "m2")]
 
 
 def test_of_a_registered_model_only_open_children_may_be_parents():

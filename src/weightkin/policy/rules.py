@@ -163,7 +163,7 @@ class RuleContext:
         related = [e for e in self._by_id.values() if e.is_related and not e.found.is_same]
         if not related or search is None:
             return
-        if search.parents:
+        if any(not s.parent_id and s.direction == "determined" for s in search.parents):
             surest = min(related, key=SUREST)
             yield from self._found("undeclared-parent", surest, because("hidden-parent"))
             return
