@@ -42,7 +42,8 @@ def margin_on(side: Side, found: Sequence[tuple[Axis, Level | None]]) -> float |
 
 def _n_ordered(side: Side, axis: Axis) -> int:
     """Most features that the rows of an axis are seen in, but for places of a kernel."""
-    shapes = [(side.model.tensors[x.tensor].shape, x.dim) for x in axis.places]
+    views = [x for x in axis.places if is_view(x)] or axis.places
+    shapes = [(side.model.tensors[x.tensor].shape, x.dim) for x in views]
     return max(n for shape, dim in shapes for n in (*shape[:dim], *shape[dim + 1 :], 1))
 
 
