@@ -243,6 +243,7 @@ def test_a_parent_that_is_undetermined_is_called_so_and_counted_apart(filled, tm
         assert client.get("/").text.count("fine-tuned, parent undetermined") == 2  # and its copy
         made = client.get(f"/models/{ids['llama-a']}").text.split("Models made from it</dt>")[1]
         assert made.startswith('<dd><a href="#made">1</a> <span class="how">1 more, parent undet')
+        assert '<span class="how">(2 fine-tuned)</span></dd>' in made
 
 
 def test_the_api_page_shows_commands_as_code(client):

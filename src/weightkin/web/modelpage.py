@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -48,6 +49,11 @@ class Place:
     def n_children(self) -> int:
         """Models made from it, alone or with others."""
         return len(self.children) + len(self.merges)
+
+    @property
+    def by_kind(self) -> list[tuple[str, int]]:
+        """How many of them were made in each way, most first."""
+        return Counter(x.kind for x in (*self.children, *self.merges)).most_common()
 
     @property
     def n_determined(self) -> int:
