@@ -1,11 +1,12 @@
-"""Claim: no order of channels makes an unrelated convolutional net pass for a relative.
+"""Claim: no order of channels or units makes an unrelated model pass for a relative.
 
-    python -m benchmarks.claims.framing_orders            residual nets of the random families
+    python -m benchmarks.claims.framing_orders      models of the zoo and of the random families
 
 Channels of a residual net can be put in any order (one for the stream, one inside each block), and
 each kernel may have either sign before its batch norm: nothing else leaves the outputs alone. One
 trained net of each family is lined up with those of other families by assignment, in turns, over
-all kernels or aimed at some. Beside them stand all relatives inside the families.
+all kernels or aimed at some. Beside them stand all relatives inside the families. Units of all
+other models are put in the order in which they match those of an unrelated one through tokens.
 """
 
 from __future__ import annotations
@@ -17,15 +18,20 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
 
+from zoo import truth
+
+from benchmarks.claims.hiding import STRANGERS
 from benchmarks.generate.genealogy_answers import families
 from benchmarks.lib.framed_orders import AIMS, lined_up
+from benchmarks.lib.framed_units import reordered_units
 from benchmarks.lib.tables import markdown
 from weightkin.api.compare import compare
-from weightkin.formats import Model, model_from_arrays
+from weightkin.formats import Model, model_from_arrays, open_model
 
 STARTS = 3
 MOST_PAIRS = 15  # of one shape
 RELATED, AS_IT_IS = "relatives", "unrelated, as they are"
+UNITS = "units, as tokens show them"
 Job = tuple[str, Model, Model]
 
 
@@ -50,7 +56,10 @@ def run(half: str = "test", *, workers: int = 1) -> list[str]:
     else:
         with ProcessPoolExecutor(workers) as pool:
             said = list(pool.map(_compared, jobs, chunksize=4))
-    rows = [_row(made, [x for x in said if x.made == made]) for made in (AS_IT_IS, *AIMS, RELATED)]
+    rows = [
+        _row(made, [x for x in said if x.made == made])
+        for made in (AS_IT_IS, *AIMS, UNITS, RELATED)
+    ]
     header = ("made", "pairs", "dependent", "aligned-only", "least log10 p",
               "over arrangement, least", "most")  # fmt: skip
     return markdown(header, rows)
@@ -66,8 +75,12 @@ def _row(made: str, said: Sequence[Said]) -> tuple[str, ...]:
 
 def _jobs(half: str) -> Iterator[Job]:
     first: dict[object, list[Model]] = defaultdict(list)
+    others: dict[object, list[Model]] = defaultdict(list)
     for family in families(half):
         if family.truth["net"] != "resnet":
+            (name, member), *_ = family.members.items()
+            model = model_from_arrays(member.tensors, name=name, config=member.config)
+            others[_shape(model)].append(model)
             continue
         models = [
             model_from_arrays(x.tensors, name=f"{family.truth['seed']} {name}", config=x.config)
@@ -79,6 +92,13 @@ def _jobs(half: str) -> Iterator[Job]:
             if _shape(a) == _shape(b):
                 yield RELATED, a, b
         first[_shape(models[0])].append(models[0])
+    for base, strangers in STRANGERS.items():
+        for name in strangers:
+            pair = [open_model(truth.ROOT / truth.load()[x]["path"]) for x in (base, name)]
+            yield UNITS, pair[0], pair[1]
+    for nets in others.values():
+        for a, b in list(combinations(nets, 2))[:MOST_PAIRS]:
+            yield UNITS, a, b
     for nets in first.values():
         for a, b in list(combinations(nets, 2))[:MOST_PAIRS]:
             for made in (AS_IT_IS, *AIMS):
@@ -92,16 +112,20 @@ def _shape(model: Model) -> object:
 def _compared(job: Job) -> Said:
     """Of a framed pair the start that comes nearest to being called dependent."""
     made, a, b = job
-    if made not in AIMS:
-        return _said(made, a, b)
-    return max(
-        (_said(made, a, lined_up(a, b, AIMS[made], seed)) for seed in range(STARTS)),
-        key=lambda x: (x.verdict == "dependent", x.margin or 0.0),
-    )
+    models = [b]
+    if made in AIMS:
+        models = [lined_up(a, b, AIMS[made], seed) for seed in range(STARTS)]
+    elif made == UNITS:
+        models = list(reordered_units(a, b)) or [b]
+    said = [_said(made, a, x) for x in models]
+    return max(said, key=lambda x: (x.verdict == "dependent", x.margin or 0.0))
 
 
 def _said(made: str, a: Model, b: Model) -> Said:
     record = compare(a, b, seed=0)
+    if made == UNITS:  # on weights these are what they were
+        found = [x.log10_pvalue for x in record.axes if x.axis == "token units"]
+        return Said(made, record.verdict, record.basis, None, min(found, default=0.0))
     margin = max((x.over_arrangement for x in record.axes if x.over_arrangement), default=None)
     return Said(made, record.verdict, record.basis, margin, record.log10_pvalue)
 

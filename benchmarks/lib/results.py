@@ -132,7 +132,7 @@ SECTIONS = {
     ),
     "framing-orders": _section(
         "hiding",
-        "Residual nets in the order of another",
+        "Models in the order of another",
         "framing_orders",
         verdicts.framing_orders,
         lambda x: x.run(workers=WORKERS),

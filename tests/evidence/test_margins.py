@@ -12,7 +12,13 @@ from weightkin import compare
 from weightkin.anatomy import read_anatomy
 from weightkin.anatomy.side import Side
 from weightkin.evidence import ladder
-from weightkin.evidence.arranged import LEAST_FEATURES, Level, margin_of_orders
+from weightkin.evidence.arranged import (
+    FEWEST,
+    LEAST_ASKED,
+    LEAST_FEATURES,
+    Level,
+    margin_of_orders,
+)
 from weightkin.evidence.margins import can_be_turned, margin_on, streams_of_kernels
 from weightkin.formats import model_from_arrays
 
@@ -113,7 +119,8 @@ def slow_margin(levels):
     n_all, best = sum(x.weight * x.n for x in levels), 0.0
     n = max(x.n_partners for x in levels) * 2
     largest = np.random.default_rng(0).normal(size=(20000, levels[0].n_partners)).max(axis=1).mean()
-    for count in range(1, len(units) + 1):
+    least = max(FEWEST, math.ceil(LEAST_ASKED * sum(x.n for x in levels)))
+    for count in range(min(least, len(units)), len(units) + 1):
         chosen = units[:count]
         rows = sum(levels[k].weight for _, k in chosen)
         mean = sum(c * levels[k].weight for c, k in chosen) / rows

@@ -104,12 +104,12 @@ def framing(text: SectionText) -> str:
 
 
 def framing_orders(text: SectionText) -> str:
-    """Unrelated nets in the order of another, and relatives."""
+    """Unrelated models in the order of another, and relatives."""
     rows = text.rows("made", "pairs", "dependent", "aligned-only")
     framed = [row for row in rows if not row["made"].startswith(("relatives", "unrelated"))]
     kin = only(where(rows, made="relatives"))
     return (
-        f"{total(framed, 'dependent')} of {total(framed, 'pairs')} unrelated nets in the order of"
+        f"{total(framed, 'dependent')} of {total(framed, 'pairs')} unrelated models in the order of"
         f" another are called dependent, {total(framed, 'aligned-only')} aligned only;"
         f" {kin['dependent']} of {kin['pairs']} pairs of relatives are found."
     )

@@ -33,6 +33,7 @@ from weightkin.arrays import Doubles, Floats
 HARD: dict[AxisKind, tuple[str, ...]] = {"units": ("mlp.gate", "mlp.up")}
 ASKED: tuple[AxisKind, ...] = ("units", "vo", "heads")
 LEAST_FEATURES = 4  # rows of fewer are like some other row whatever they are
+LEAST_ASKED, FEWEST = 0.05, 8  # share of the units drawn, and units, from which orders are asked
 LEAST_MARGIN = 1.0  # mean cosine over what arrangement reaches, from which it is excluded
 TURN = 0.85
 TURNED = 0.9  # of the sum of both turns, more than they reach together on values
@@ -151,6 +152,8 @@ def margin_of_orders(levels: Sequence[Level]) -> float:
     ``sqrt(2 E v)`` but for a share of exp(-k E) of all choices, v the mean of ``1 / d`` of their
     rows; E counts the choices of pairs, for each pair, and all orders of what their rows are seen
     in. As in `margin_of`, ``sqrt(1 - exp(-2 E v))`` is used, and what rows have in common raises v.
+    A few units that training makes alike are above this in any net, so k is `LEAST_ASKED` of the
+    units drawn or more.
 
     Parameters
     ----------
@@ -183,7 +186,9 @@ def margin_of_orders(levels: Sequence[Level]) -> float:
     n = max(2, *(x.n_partners for x in seen)) * (2 if any(x.is_signed for x in seen) else 1)
     share = np.minimum(n_rows / sum(x.weight * x.n for x in levels), 1.0)
     choices = entropy(n, share) / min(x.n_views for x in seen) + np.cumsum(orders) / n_rows
-    return max(0.0, float((means / np.sqrt(1.0 - np.exp(-2.0 * variance * choices))).max()))
+    margins = means / np.sqrt(1.0 - np.exp(-2.0 * variance * choices))
+    least = max(FEWEST, math.ceil(LEAST_ASKED * sum(x.n for x in levels)))
+    return max(0.0, float(margins[min(least, len(margins)) - 1 :].max()))
 
 
 def reached_by(

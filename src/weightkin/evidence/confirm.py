@@ -18,7 +18,13 @@ from weightkin.evidence.blind import SignPlan, run_signs
 from weightkin.evidence.coin_matches import SignMatch
 from weightkin.evidence.guard import drop_structured_views
 from weightkin.evidence.pair_tester import Tested
-from weightkin.evidence.pairs import Views, median_ratio, pair_evidence, pooled_effect
+from weightkin.evidence.pairs import (
+    Views,
+    matched_share,
+    median_ratio,
+    pair_evidence,
+    pooled_effect,
+)
 from weightkin.evidence.plan import Plan, Run
 from weightkin.evidence.sample import n_embedding_rows, n_sampled, read_views
 from weightkin.evidence.signpairs import UNITS_OF_A, most_read
@@ -104,6 +110,7 @@ def second_run(draw: Draw, stage: Stage, matches: Sequence[SignMatch] = ()) -> S
         log_evalue=mix_log_evalue(np.sum([x.grid for x in found], axis=0)),
         effect=pooled_effect(found),
         block_ratio=median_ratio(found),
+        matched=matched_share(found),
     )
 
 

@@ -228,7 +228,7 @@ def is_real(stage: Stage) -> bool:
     """Whether matched units are more alike than lining up can make them."""
     effect = stage.effect
     is_arranged = stage.margin is not None and stage.margin < LEAST_MARGIN
-    if effect is None or effect.ratio < EFFECT_CUT or is_arranged:
+    if effect is None or effect.ratio < EFFECT_CUT or is_arranged or stage.is_of_few:
         return False
     if (stage.decided_by or stage.name) in ROTATABLE:
         return effect.observed >= COPY_COSINE

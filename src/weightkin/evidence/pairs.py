@@ -56,6 +56,7 @@ class PairEvidence:
     chance: Floats  # level of their best other match, over as many candidates as the axis has units
     agreement: Floats  # 1.0 where another view matches the unit too
     units: tuple[tuple[int, int], ...] = field(default=())  # matched units of the widest view
+    n_drawn: int = 0  # units of that view
     level: Level | None = None  # how alike units are under their own numbers
 
     @property
@@ -141,6 +142,7 @@ def pair_evidence(
         chance=widest.chance,
         agreement=np.array(agreement, dtype=np.float32),
         units=tuple(widest.units),
+        n_drawn=min(len(of_a[shared[0]]), len(of_b[shared[0]])),
         level=level_of(
             axis_a, axis_b, {role: seen.under_numbers for role, seen in by_role.items()}
         ),
@@ -154,6 +156,13 @@ def pooled_effect(found: Sequence[PairEvidence]) -> Effect:
         np.concatenate([e.chance for e in found]),
         np.concatenate([np.zeros(0), *(e.agreement for e in found if len(e.tests) > 1)]),
     )
+
+
+def matched_share(found: Sequence[PairEvidence]) -> tuple[float, float]:
+    """Share of the units drawn that are matched both ways: of all pairs, and of the best pair."""
+    numbers = [(len(e.units), e.n_drawn) for e in found if e.n_drawn]
+    n_matched, n_drawn = (sum(x[i] for x in numbers) for i in (0, 1))
+    return n_matched / max(1, n_drawn), max((m / n for m, n in numbers), default=0.0)
 
 
 def median_ratio(found: Sequence[PairEvidence]) -> float:

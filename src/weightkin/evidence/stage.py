@@ -13,12 +13,18 @@ from weightkin.evidence.guard import whom_to_trust
 from weightkin.evidence.labels import Scanned, combine, labels_of
 from weightkin.evidence.margins import margin_on
 from weightkin.evidence.pair_tester import PairTester, Tested
-from weightkin.evidence.pairs import median_ratio, pooled_effect
+from weightkin.evidence.pairs import matched_share, median_ratio, pooled_effect
 from weightkin.evidence.sample import n_embedding_rows
 from weightkin.records import Effect, Skipped, Test
 from weightkin.records.evidence import Confirmed, Trusts
 
 DROPPED = -2  # no block of b
+
+
+# Whoever reorders units may put those under equal numbers that training makes alike, beside others
+# that match one way only: 1 % of all units, seen through tokens, have a ratio over the cuts.
+ONLY_REORDERED = frozenset({"token units"})  # what no rotation moves, so that no margin is asked
+LEAST_MATCHED = (0.1, 0.5)  # share of units matched both ways: of all blocks, of the best one
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +43,15 @@ class Stage:
     decided_by: str = ""  # kind of axis behind the effect, where a stage tests several
     margin: float | None = None  # over arrangement (`evidence.arranged`), where that is asked
     has_views: bool = False  # whether units were seen on two views, which may agree
+    matched: tuple[float, float] = (0.0, 0.0)  # shares of units: of all blocks, of the best one
     confirmed: Confirmed = ""
     second: Effect | None = None  # effect on the second run of units
+
+    @property
+    def is_of_few(self) -> bool:
+        """Whether the effect is that of few units, where an order alone may have chosen them."""
+        is_enough = any(x >= least for x, least in zip(self.matched, LEAST_MATCHED, strict=True))
+        return self.name in ONLY_REORDERED and not is_enough
 
     @property
     def n_blocks(self) -> int:
@@ -141,6 +154,7 @@ def close_stage(
         block_ratio=median_ratio(decisive),
         margin=_margin(tester, moved or tested),
         has_views=have_views([(len(e.tests), len(e.observed)) for e in decisive]),
+        matched=matched_share(decisive),
     )
 
 
