@@ -14,19 +14,19 @@ from weightkin.formats import model_from_arrays
 MODELS = ROOT / "zoo" / "models"
 
 
-@pytest.mark.parametrize("pair", [("gpt-a", "gpt-b"), ("llama-a", "llama-b")])
+@pytest.mark.parametrize("pair", [("gpt-a", "gpt-b"), ("llama-b", "llama-c")])
 def test_units_in_the_order_of_another_model_are_aligned_only(monkeypatch, pair):
     a, b = (open_model(MODELS / name) for name in pair)
-    arranged = next(reordered_units(a, b))
+    arranged = [x for x, _ in zip(reordered_units(a, b), range(3), strict=False)]
     for name in b.tensors:  # nothing but the order of units is another one
-        ours, theirs = (np.sort(x.rows(name).ravel()) for x in (arranged, b))
+        ours, theirs = (np.sort(x.rows(name).ravel()) for x in (arranged[0], b))
         np.testing.assert_array_equal(ours, theirs)
-    record = compare(a, arranged, seed=0)
-    assert record.verdict == "aligned-only"
-    assert {x.verdict for x in record.parts} <= {"aligned-only", "no-evidence"}
-    assert record.log10_pvalue < -1000
+    for record in (compare(a, x, seed=0) for x in arranged):
+        assert record.verdict == "aligned-only"
+        assert {x.verdict for x in record.parts} <= {"aligned-only", "no-evidence"}
+        assert record.log10_pvalue < -1000
     monkeypatch.setattr(stage, "LEAST_MATCHED", (0.0, 0.0))
-    assert compare(a, arranged, seed=0).verdict == "dependent"
+    assert "dependent" in {compare(a, x, seed=0).verdict for x in arranged}
 
 
 @pytest.mark.claim
