@@ -69,7 +69,7 @@ def _blocks(a: Model, b: Model) -> Iterator[_Block]:
     for x, y in zip(side_a.axes("units"), side_b.axes("units"), strict=True):
         ours = token_views(a, x, seen[0], x.n_units)
         theirs = token_views(b, y, seen[1], y.n_units)
-        roles = sorted(ours.keys() & theirs.keys(), key=lambda role: -ours[role].shape[1])
+        roles = sorted((x for x in ours if x in theirs), key=lambda x: -ours[x].shape[1])
         cosines = [unit_rows(ours[r]) @ unit_rows(theirs[r]).T for r in roles]
         if cosines and x.n_units == y.n_units:
             yield _Block(y, [np.asarray(c, np.float64) for c in cosines], x.is_gated)
