@@ -148,7 +148,7 @@ def _embedding(change: float, part: str) -> Callable[[Path], Answer]:
 
 def _few_tokens(_: Path) -> Answer:
     """A pair of 24 tokens whose units agree as often as those of unrelated small models do."""
-    alike = Alike("gated language", 0.19, 0.05, (), 48, 64, 24)
+    alike = Alike("gated language", 0.19, 0.19, 0.05, (), 48, 64, 24)
     found = rank_pair(alike, (), load_controls())
     return Answer(found.n_controls == 0, f"ranked among {found.n_controls} controls")
 

@@ -44,7 +44,8 @@ def calibrate(
     """Rank a pair among controls of its class and size.
 
     The rule: above every one of at least 19 controls, further above the largest than that lies
-    above their median, and at least a tenth of the units. Exact p-values are left alone.
+    above their median, and at least a tenth of the units, that stand out on the view which no split
+    of units changes (gates, or up in a plain MLP). Exact p-values are left alone.
 
     Null hypothesis: the pair is exchangeable with the controls, which are known to be independent.
     Cost: that of `agreement`.
@@ -87,9 +88,11 @@ def calibrate(
         largest_control=found.largest if found else 0.0,
         median_control=found.median if found else 0.0,
         controls=ranked.digest,
-        is_above=is_above and alike.statistic >= LEAST_SHARE,
+        is_above=is_above and min(alike.statistic, alike.clear) >= LEAST_SHARE,
     )
     skipped: tuple[Skipped, ...] = ()
+    if is_above and alike.clear < LEAST_SHARE <= alike.statistic:
+        skipped = (left_out(CALIBRATED_EVIDENCE, "split-units", "calibrated"),)
     if ranked.n_controls < N_CONTROLS:
         skipped = (_too_few(alike, ranked.n_controls),)
     return Calibrated(calibration, (_test(alike, pvalue),), skipped, alike.are_tokens_drawn)

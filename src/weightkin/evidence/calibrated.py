@@ -22,6 +22,7 @@ from weightkin.evidence.kept import Kept
 from weightkin.evidence.pairs import Views
 from weightkin.evidence.sample import view_places
 from weightkin.evidence.signpairs import FRUGAL_BYTES, LARGE_FOR_SIGNS, MAX_SIGN_BLOCKS
+from weightkin.evidence.standing_out import LEAST_OTHER, beside_clones
 from weightkin.evidence.token_draws import N_TOKENS
 from weightkin.evidence.token_tables import token_table
 from weightkin.evidence.views import (
@@ -39,6 +40,7 @@ from weightkin.stats.signs import mutual_matches
 CALIBRATED_SEED = 0  # of ties, and of the tokens of controls: nobody chooses among statistics
 MOST_UNITS = 2048  # units of a that look for a partner among all units of b
 MIN_USED = 0.25  # of the rows of a table; trained models have .49 to .70 in use
+CLEAR_RATIO = 1.3  # to the best other match: of unrelated models 2 % of the units reach it
 MIN_SHARED_ROWS = 16  # rows of the embeddings shared by the two models
 VIEW_PAIRS = {True: ("mlp.gate", "mlp.up"), False: ("mlp.up", "mlp.down")}  # by whether it is gated
 CONTROL_CLASSES = tuple(
@@ -58,6 +60,7 @@ class Match:
     n_units: int  # of the smaller model
     units_a: Ints
     units_b: Ints
+    n_clear: int = 0  # of these, the ones that stand out on the view that no split of units changes
 
     @property
     def share(self) -> float:
@@ -71,6 +74,7 @@ class Alike:
 
     model_class: str
     statistic: float  # mean share over blocks of equal depth
+    clear: float  # the same of units that stand out on the view that no split of units changes
     wrong_depth: float  # the same for blocks of unequal depth: a sanity figure, never a null
     matches: tuple[Match, ...]
     n_units: int  # per block, of the smaller model
@@ -153,6 +157,7 @@ def agreement(
     return Alike(
         model_class=f"{kinds[0]} {'vision' if is_vision else 'language'}",
         statistic=float(np.mean([m.share for m in matches])),
+        clear=float(np.mean([m.n_clear / m.n_units for m in matches])),
         wrong_depth=float(np.mean(wrong)) if wrong else 0.0,
         matches=matches,
         n_units=min(m.n_units for m in matches),
@@ -254,7 +259,11 @@ def _match(block: Block, views_a: Views, views_b: Views, *, is_gated: bool) -> M
         partners.append(partner)
     first, second = partners
     units_a = np.flatnonzero((first == second) & (first >= 0))
-    return Match(block, min(len(first), len(y)), units_a, first[units_a])
+    whole = VIEW_PAIRS[is_gated][0]
+    rows = views_a[whole][:MOST_UNITS], views_b[whole]
+    cosine, others = beside_clones(*rows, units_a, first[units_a])
+    n_clear = int((cosine >= CLEAR_RATIO * np.maximum(others, LEAST_OTHER)).sum())
+    return Match(block, min(len(first), len(y)), units_a, first[units_a], n_clear)
 
 
 def widened(side: Side, frame: TokenRows) -> TokenRows:

@@ -20,12 +20,16 @@ from weightkin.evidence.pairs import Views
 from weightkin.evidence.plan import Run
 from weightkin.evidence.signpairs import UNITS_OF_A
 from weightkin.evidence.silent import silent_of_all
+from weightkin.evidence.standing_out import beside_clones
 from weightkin.evidence.views import UNITS_AT_ONCE, TokenRows
 from weightkin.stats.copies import Groups
 from weightkin.stats.matching import unit_rows
 from weightkin.stats.signs import mutual_matches
 
 T = TypeVar("T")
+
+GATE = "mlp.gate"
+TIE = 1e-5  # of cosines: pieces of a split unit have one gate
 MOST_KEPT_OF_A, MOST_KEPT_OF_B = 1 << 28, 1 << 26  # bytes; few units of a, all of b
 COIN_ROLES: Mapping[AxisKind, tuple[str, ...]] = {  # the first that both axes have
     "units": ("mlp.up",),
@@ -159,7 +163,11 @@ def match_signs(both: SignPair, axis_a: Axis, axis_b: Axis, run: Run) -> SignMat
     alike = score / len(blind) if axis_a.kind == "qk" else np.abs(coins)
     others = alike[units_a]
     others[np.arange(len(units_a)), units_b] = -1.0
-    alone = [(t[units_a].argmax(axis=1) == units_b) for t in blind]
+    observed, chance = alike[units_a, units_b], others.max(axis=1, initial=-1.0)
+    if seen.gates is not None:
+        observed, chance = beside_clones(*seen.gates, units_a, units_b)
+    best = [(t[units_a, units_b], t[units_a].max(axis=1, initial=-1.0)) for t in blind]
+    alone = [own >= most - TIE for own, most in best]  # a clone of the partner is the partner
     of_a, of_b = seen.of_a, seen.of_b
     is_asked = both.through[0] is None and axis_a.kind in ASKED
     both.look(0, axis_a, of_a)
@@ -170,8 +178,8 @@ def match_signs(both: SignPair, axis_a: Axis, axis_b: Axis, run: Run) -> SignMat
         units_a=units_a,
         units_b=units_b,
         signs=np.sign(values),
-        observed=alike[units_a, units_b],
-        chance=others.max(axis=1, initial=-1.0),
+        observed=observed,
+        chance=chance,
         agreement=np.all(alone, axis=0).astype(np.float32),
         score=score[units_a, units_b],
         level=_level(axis_a, axis_b, seen, units_a, units_b) if is_asked else None,
@@ -188,6 +196,7 @@ class _Cosines:
     by_role: dict[str, tuple[Floats, int]]  # blind to signs, with the features of the view
     of_a: Views  # narrow rows by which clones are told
     of_b: Views
+    gates: tuple[Floats, Floats] | None = None  # through tokens: what no split of units changes
 
 
 def _level(a: Axis, b: Axis, seen: _Cosines, units_a: Ints, units_b: Ints) -> Level:
@@ -245,4 +254,5 @@ def _cosines(both: SignPair, axis_a: Axis, axis_b: Axis, run: Run) -> _Cosines |
         by_role={r: x for r, x in tables.items() if x[0].shape[1] == axis_b.n_units},
         of_a=of_a,
         of_b=of_b,
+        gates=(rows_a[GATE], rows_b[GATE]) if is_seen_through and GATE in tables else None,
     )

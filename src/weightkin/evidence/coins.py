@@ -13,6 +13,7 @@ from weightkin.evidence.pairs import Views
 from weightkin.evidence.plan import Run
 from weightkin.evidence.sample import view_places
 from weightkin.evidence.signpairs import is_wanted
+from weightkin.evidence.standing_out import MIN_COSINE_GATE
 from weightkin.evidence.views import UNITS_AT_ONCE, TokenRows, token_views, unit_rows_of
 from weightkin.evidence.windows import cut_windows, largest_window
 from weightkin.stats.copies import Groups, copied_runs, copied_units, groups_of, narrowed
@@ -20,7 +21,6 @@ from weightkin.stats.copies import Groups, copied_runs, copied_units, groups_of,
 # Cosines from which two units of one model share a coin. Units of trained models that are no clones
 # reach .60 on gate and up together, .81 on V rows (docs/methods.md).
 MIN_COSINE_COIN = 0.65
-MIN_COSINE_GATE = 0.98  # gates so alike are one unit, whatever became of up and down
 MIN_COSINE_VALUE = 0.85
 
 

@@ -88,7 +88,9 @@ REASONS: Mapping[str, Names] = {
     "no-partner": ("model_class",),
     "costs-more": ("n_bytes", "most"),
     # kind and maps; the two papers
-    **dict.fromkeys(("formula-start", "nothing-undone", "shapes-differ", "first-block-only"), ()),
+    **dict.fromkeys(
+        ("formula-start", "split-units", "nothing-undone", "shapes-differ", "first-block-only"), ()
+    ),
     "cannot-run": ("error",),
     "no-folder": ("model",),
     "too-large-to-run": ("model", "gib", "most"),

@@ -176,6 +176,8 @@ REASON_WORDS: Mapping[str, Words] = {
     "too-few-by-content": "not used for the verdict: {n} of {n_needed} unrelated pairs are known "
     "whose tokens were paired by content ({model_class}, {n_units} units and width {width} within "
     "a factor {factor}, {n_rows} rows)",
+    "split-units": "not used for the verdict: the units that both views pair are hardly more alike "
+    "than others on the view that no split of units changes",
     "formula-start": "not used for the verdict: hidden units were initialised by a formula, "
     "those of the controls at random",
     "no-class": "no control: gate, up and down of an MLP, or an embedding, are not known",
