@@ -6,7 +6,8 @@ Channels of a residual net can be put in any order (one for the stream, one insi
 each kernel may have either sign before its batch norm: nothing else leaves the outputs alone. One
 trained net of each family is lined up with those of other families by assignment, in turns, over
 all kernels or aimed at some. Beside them stand all relatives inside the families. Units of all
-other models are put in the order in which they match those of an unrelated one through tokens.
+other models are put in the order in which they match those of an unrelated one through tokens, and
+units of text models are split so that a piece shows tokens what a unit of the other model does.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from zoo import truth
 from benchmarks.claims.hiding import STRANGERS
 from benchmarks.generate.genealogy_answers import families
 from benchmarks.lib.framed_orders import AIMS, lined_up
+from benchmarks.lib.framed_splits import split_to_match
 from benchmarks.lib.framed_units import reordered_units
 from benchmarks.lib.tables import markdown
 from weightkin.api.compare import compare
@@ -32,6 +34,8 @@ STARTS = 3
 MOST_PAIRS = 15  # of one shape
 RELATED, AS_IT_IS = "relatives", "unrelated, as they are"
 UNITS = "units, as tokens show them"
+SPLIT = "units split, a piece fitted to the other model"
+OF_TEXT = ("llama", "gpt")  # whose units are split
 Job = tuple[str, Model, Model]
 
 
@@ -58,7 +62,7 @@ def run(half: str = "test", *, workers: int = 1) -> list[str]:
             said = list(pool.map(_compared, jobs, chunksize=4))
     rows = [
         _row(made, [x for x in said if x.made == made])
-        for made in (AS_IT_IS, *AIMS, UNITS, RELATED)
+        for made in (AS_IT_IS, *AIMS, UNITS, SPLIT, RELATED)
     ]
     header = ("made", "pairs", "dependent", "aligned-only", "least log10 p",
               "over arrangement, least", "most")  # fmt: skip
@@ -96,6 +100,8 @@ def _jobs(half: str) -> Iterator[Job]:
         for name in strangers:
             pair = [open_model(truth.ROOT / truth.load()[x]["path"]) for x in (base, name)]
             yield UNITS, pair[0], pair[1]
+            if name.startswith(OF_TEXT):
+                yield SPLIT, pair[0], pair[1]
     for nets in others.values():
         for a, b in list(combinations(nets, 2))[:MOST_PAIRS]:
             yield UNITS, a, b
@@ -117,14 +123,16 @@ def _compared(job: Job) -> Said:
         models = [lined_up(a, b, AIMS[made], seed) for seed in range(STARTS)]
     elif made == UNITS:
         models = list(reordered_units(a, b)) or [b]
+    elif made == SPLIT:
+        models = [split_to_match(a, b, seed) for seed in range(STARTS)]
     said = [_said(made, a, x) for x in models]
     return max(said, key=lambda x: (x.verdict == "dependent", x.margin or 0.0))
 
 
 def _said(made: str, a: Model, b: Model) -> Said:
     record = compare(a, b, seed=0)
-    if made == UNITS:  # on weights these are what they were
-        found = [x.log10_pvalue for x in record.axes if x.axis == "token units"]
+    if made in (UNITS, SPLIT):  # on weights these are hardly alike
+        found = [x.log10_pvalue for x in record.axes if x.axis in ("token units", "token signs")]
         return Said(made, record.verdict, record.basis, None, min(found, default=0.0))
     margin = max((x.over_arrangement for x in record.axes if x.over_arrangement), default=None)
     return Said(made, record.verdict, record.basis, margin, record.log10_pvalue)
