@@ -73,9 +73,9 @@ def test_records_of_before_are_shown_and_verified_without_sizes(rng, tmp_path):
         models.write(tmp_path / n, x) for n, x in (("a", arrays), ("b", models.child(arrays, rng)))
     ]
     record = replace(compare(*pair), blocks=())
-    assert [x.name for x in block_rows(record)] == [x.block_a for x in record.layers]
-    assert all(x.cosine and not x.share for x in block_rows(record))
-    assert "Differences by block" in page(record)
+    assert record.layers
+    assert block_rows(record) == []  # the picture has cosines, and nothing else is known
+    assert "Differences by block" not in page(record)
     assert verify(record) == []
     wrong = replace(compare(*pair).blocks[0], n_parameters=1)
     assert any("blocks" in x for x in verify(replace(record, blocks=(wrong,))))

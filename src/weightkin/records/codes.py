@@ -78,7 +78,7 @@ REASONS: Mapping[str, Names] = {
     # tokens and calibrated evidence
     **dict.fromkeys(("no-embedding", "tokens-and-images", "no-shared-token"), ()),
     **dict.fromkeys(("few-tokens", "no-key-heads", "patches-differ", "no-shared-patch"), ()),
-    **dict.fromkeys(("no-mlp-in-both", "no-equal-depth", "no-class"), ()),
+    **dict.fromkeys(("no-mlp-in-both", "no-equal-depth", "no-class", "split-units"), ()),
     "classes-differ": ("a", "b"),
     "few-shared-rows": ("n_a", "n_b"),
     **dict.fromkeys(
@@ -88,9 +88,7 @@ REASONS: Mapping[str, Names] = {
     "no-partner": ("model_class",),
     "costs-more": ("n_bytes", "most"),
     # kind and maps; the two papers
-    **dict.fromkeys(
-        ("formula-start", "split-units", "nothing-undone", "shapes-differ", "first-block-only"), ()
-    ),
+    **dict.fromkeys(("formula-start", "nothing-undone", "shapes-differ", "first-block-only"), ()),
     "cannot-run": ("error",),
     "no-folder": ("model",),
     "too-large-to-run": ("model", "gib", "most"),
