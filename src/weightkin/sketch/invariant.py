@@ -139,13 +139,11 @@ def singular_values(model: Model, axis: Axis) -> Doubles | None:
     v = v * gain
     with np.errstate(all="ignore"):  # products of large numbers, which are no longer finite
         gram_v, gram_o = ((x @ x.T).astype(np.float64) for x in (v, o))
-        if not np.isfinite(gram_v @ gram_o).all():
+        if not (np.isfinite(gram_v).all() and np.isfinite(gram_o).all()):
             return None
         sizes, directions = np.linalg.eigh(gram_v)
         root = directions * np.sqrt(np.maximum(sizes, 0.0))
         product = root.T @ gram_o @ root  # symmetric, with the eigenvalues of the product of both
-    if not np.isfinite(product).all():
-        return None
     squared = np.linalg.eigvalsh(product)
     values: Doubles = np.sqrt(np.maximum(squared[::-1], 1e-12))
     return values
