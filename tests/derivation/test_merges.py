@@ -79,6 +79,16 @@ def test_weights_agree_with_least_squares_on_the_values(family):
     assert found.weights == pytest.approx((1 - slope[0], slope[0]), abs=1e-3)
 
 
+def test_what_is_known_of_the_contents_changes_no_answer(family):
+    known = {}
+    hybrid = {n: family[1 + int(n.split(".")[2]) % 2][n] for n in NAMES}
+    models = [*family, hybrid, {n: x.astype(np.float16) for n, x in hybrid.items()}]
+    for child in (6, 7):
+        found = explain_merge(child, range(6), models, known=known)
+        assert found == explain_merge(child, range(6), models)
+        assert set(found.parents) == {1, 2}
+
+
 def test_weights_may_change_from_layer_to_layer(family):
     child = {}
     for n in NAMES:
@@ -98,10 +108,24 @@ def test_a_sum_of_task_vectors_has_a_base(family):
     assert found.weights == pytest.approx((0.8 / 1.4, 0.6 / 1.4), abs=1e-3)
 
 
-def test_dropped_and_rescaled_task_vectors_are_found(family):
-    found = explained(family, masked(family[0], family[2:4], (0.6, 0.4), 0.5))
+@pytest.mark.parametrize("keep", [0.5, 0.8])  # of 0.8, the base keeps one entry in 25
+def test_dropped_and_rescaled_task_vectors_are_found(family, keep):
+    found = explained(family, masked(family[0], family[2:4], (0.6, 0.4), keep))
     assert (found.method, found.base, found.parents) == ("dare", 0, (2, 3))
     assert found.weights == pytest.approx((0.6, 0.4), abs=0.03)
+
+
+def test_a_base_that_kept_few_columns_alone_is_found():
+    rng = np.random.default_rng(3)
+    shape = (512, 64)  # a sample with an even step would miss all odd columns
+    base = rng.standard_normal(shape)
+    parents = [base + 0.1 * rng.standard_normal(shape) for _ in range(3)]
+    share = rng.random(shape) < 0.5
+    child = np.where(share, parents[0], parents[1])
+    child[:, 1::16] = base[:, 1::16]
+    models = [{"layers.0.up": x.astype(np.float32)} for x in (base, *parents, child)]
+    found = explain_merge(4, range(4), models)
+    assert (found.base, set(found.parents)) == (0, {1, 2})
 
 
 def test_without_a_parent_there_is_no_confident_answer(family):

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,7 @@ MIN_ATOM = 0.03  # share of the changed entries in one atom, above what lies bes
 MIN_MASKED = 0.9
 MAX_MASKED_PARENTS = 4
 N_BASES = 4
+SCREENED = 4096  # entries that show whether any model may be a base
 IS_ORDERED = 0.75  # probability that a kept entry is larger than a dropped one
 
 
@@ -74,10 +76,12 @@ def find_masked_merge(
     fits = [k for k in candidates if k != child and _has(models[k], own, names)]
     if len(fits) < 3:
         return None
-    names = [n for n in names if not any(np.array_equal(own[n], models[k][n]) for k in fits)]
+    names = [n for n in names if not any(_are_equal(own[n], models[k][n]) for k in fits)]
     size = sum(own[name].size for name in names)
     if size < 2 * MIN_PRECISE_ENTRIES:
         return None  # every tensor is a copy: no masks, see `merge_parts`
+    if not _may_have_base(own, [models[k] for k in fits], names, size // SCREENED | 1):
+        return None
     step = -(-size // min(MAX_ENTRIES, MAX_VALUES // len(fits)))
     y = _entries(own, names, step)
     x = np.stack([_entries(models[k], names, step) for k in fits])
@@ -93,6 +97,23 @@ def find_masked_merge(
     reading = min(near, key=lambda r: (len(r.parents), r.hub))
     single = float(((x - y) ** 2).sum(axis=1).min())
     return _merge(child, fits, reading, single)
+
+
+def _are_equal(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> bool:
+    """Whether two tensors of a size have equal values; mostly the first entry says no."""
+    return bool(a.flat[0] == b.flat[0]) and np.array_equal(a, b)
+
+
+def _may_have_base(
+    own: NamedArrays, others: Sequence[NamedArrays], names: Sequence[str], step: int
+) -> bool:
+    """Whether any model keeps one entry of a sample: a base keeps one in fifty of all.
+
+    An odd step meets all columns of matrices whose width is a power of two.
+    """
+    y = _entries(own, names, step)
+    unit = np.abs(y) * rounding(y) + 1e-30
+    return any((np.abs(_entries(x, names, step) - y) <= unit).any() for x in others)
 
 
 def rounding(values: Doubles) -> float:

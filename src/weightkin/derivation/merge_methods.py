@@ -15,7 +15,7 @@ import scipy
 
 from weightkin.arrays import Doubles
 from weightkin.derivation.merge_masks import find_masked_merge
-from weightkin.derivation.merge_parts import find_parts
+from weightkin.derivation.merge_parts import Contents, find_parts
 from weightkin.derivation.merges import (
     Merge,
     Method,
@@ -40,6 +40,7 @@ def explain_merge(
     labels: Sequence[str] | None = None,
     grams: tuple[Sequence[str], npt.ArrayLike] | None = None,
     min_direction: float = MIN_DIRECTION,
+    known: Contents | None = None,
 ) -> Merge | None:
     """Find out whether a model is a mixture of others, and how it was mixed.
 
@@ -56,6 +57,8 @@ def explain_merge(
         What `gram_matrices` returned for these models; computed without it.
     min_direction : float
         Mixtures whose direction is less certain are not reported. 0.5 reports all.
+    known : dict, optional
+        As of `find_parts`: given again for other children of the same models.
 
     Returns
     -------
@@ -65,7 +68,7 @@ def explain_merge(
     others = [k for k in dict.fromkeys(candidates) if k != child]
     names = labels if labels is not None else [f"model {k}" for k in range(len(models))]
     tensors, inner = grams if grams is not None else gram_matrices(models)
-    merge = find_parts(child, others, models)
+    merge = find_parts(child, others, models, known)
     if merge is None:
         merge = find_merge(child, others, inner, names=tensors)
         merge = merge and name_method(merge, tensors, np.asarray(inner, dtype=np.float64))

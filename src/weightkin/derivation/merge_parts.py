@@ -31,10 +31,14 @@ MIN_SIZE = 16  # entries: smaller tensors may agree by accident
 LAYER = re.compile(r"(?<=\.)\d+(?=[.:])")  # the first number between dots counts layers
 
 PartKey = tuple[str, bytes]  # name without its layer, digest
+Contents = dict[tuple[int, str], dict[PartKey, str]]  # of a model, rounded to a format
 
 
 def find_parts(
-    child: int, candidates: Sequence[int], models: Sequence[NamedArrays]
+    child: int,
+    candidates: Sequence[int],
+    models: Sequence[NamedArrays],
+    known: Contents | None = None,
 ) -> Merge | None:
     """Find the fewest candidates that hold every tensor of a model between them.
 
@@ -44,6 +48,8 @@ def find_parts(
         Positions in ``models``.
     models : sequence of mappings
         Sampled values by tensor name, sampled alike in all.
+    known : dict, optional
+        What is known of the contents of these models; what is looked up is added to it.
 
     Returns
     -------
@@ -56,7 +62,14 @@ def find_parts(
     format_ = narrowest(np.concatenate([np.ravel(x) for x in own.values()]))
     keys = {name: _key(name, x, format_) for name, x in own.items()}
     wanted = set(keys.values())
-    held = {k: _held(models[k], format_, wanted) for k in candidates if k != child}
+    known = {} if known is None else known
+    held = {
+        k: {
+            key: name for key, name in _contents(k, models, format_, known).items() if key in wanted
+        }
+        for k in candidates
+        if k != child
+    }
     size = {name: own[name].size for name in own}
     parents = _cover(keys, size, held)
     covered = [name for name in keys if any(keys[name] in held[k] for k in parents)]
@@ -110,9 +123,14 @@ def narrowest(values: npt.NDArray[Any]) -> np.dtype[Any]:
     return np.dtype(np.float32)
 
 
-def _held(model: NamedArrays, format_: np.dtype[Any], wanted: set[PartKey]) -> dict[PartKey, str]:
-    found = {_key(n, x, format_): n for n, x in model.items() if x.size >= MIN_SIZE}
-    return {key: name for key, name in found.items() if key in wanted}
+def _contents(
+    k: int, models: Sequence[NamedArrays], format_: np.dtype[Any], known: Contents
+) -> dict[PartKey, str]:
+    at = (k, format_.name)
+    if at not in known:
+        large = ((n, x) for n, x in models[k].items() if x.size >= MIN_SIZE)
+        known[at] = {_key(n, x, format_): n for n, x in large}
+    return known[at]
 
 
 def _key(name: str, x: npt.NDArray[Any], format_: np.dtype[Any]) -> PartKey:

@@ -232,7 +232,7 @@ def _grow(
     fit = _fit(start, to_child, between)
     while len(fit.parents) < MAX_PARENTS and fit.rss > floor:
         rest = [k for k in range(to_child.shape[1]) if k not in fit.parents]
-        more = [_fit((*fit.parents, k), to_child, between) for k in rest]
+        more = _fits([(*fit.parents, k) for k in rest], to_child, between)
         more = [f for f in more if f.weights.min() >= lowest and f.weights.max() <= MAX_WEIGHT]
         best = min(more, key=lambda f: f.rss, default=None)
         if best is None or best.rss > SHRINK * fit.rss:
@@ -240,8 +240,7 @@ def _grow(
         fit = best
     while len(fit.parents) > 2:
         others = [tuple(p for p in fit.parents if p != k) for k in fit.parents]
-        fewer = [_fit(parents, to_child, between) for parents in others]
-        fewer = [f for f in fewer if f.weights.min() >= lowest]
+        fewer = [f for f in _fits(others, to_child, between) if f.weights.min() >= lowest]
         best = min(fewer, key=lambda f: f.rss, default=None)
         if best is None or SHRINK * max(best.rss, floor) > max(fit.rss, floor):
             break
@@ -251,22 +250,40 @@ def _grow(
 
 def _fit(parents: tuple[int, ...], to_child: Doubles, between: Doubles) -> _Fit:
     """Sum-to-one least squares on differences from the first parent, tensor by tensor."""
-    index = list(parents)
-    near = to_child[:, index]  # (n_tensors, k)
-    apart = between[:, index][:, :, index]
-    pivot = apart[:, 0, 1:]
-    gram = 0.5 * (pivot[:, :, None] + pivot[:, None, :] - apart[:, 1:, 1:])
-    along = 0.5 * (near[:, [0]] + pivot - near[:, 1:])  # <M - P_0, P_j - P_0>
-    slopes = np.einsum("tij,tj->ti", np.linalg.pinv(gram, rcond=1e-10, hermitian=True), along)
-    by_tensor = np.concatenate([1 - slopes.sum(axis=1, keepdims=True), slopes], axis=1)
+    return _fits([parents], to_child, between)[0]
+
+
+def _fits(every: Sequence[tuple[int, ...]], to_child: Doubles, between: Doubles) -> list[_Fit]:
+    """The same for m sets of k parents each, at once."""
+    if not every:
+        return []
+    index = np.array(every)  # (m, k)
+    near = to_child[:, index].swapaxes(0, 1)  # (m, n_tensors, k)
+    apart = between[:, index[:, :, None], index[:, None, :]].swapaxes(0, 1)
+    pivot = apart[:, :, 0, 1:]
+    gram = 0.5 * (pivot[..., :, None] + pivot[..., None, :] - apart[:, :, 1:, 1:])
+    along = 0.5 * (near[..., [0]] + pivot - near[..., 1:])  # <M - P_0, P_j - P_0>
+    inverse = np.linalg.pinv(gram, rcond=1e-10, hermitian=True)
+    slopes = np.einsum("mtij,mtj->mti", inverse, along)
+    by_tensor = np.concatenate([1 - slopes.sum(axis=-1, keepdims=True), slopes], axis=-1)
     # |sum w (P - M)|^2 from distances alone: sum w d^2(P, M) - sum_{i<j} w w d^2(P_i, P_j)
-    crossed = 0.5 * np.einsum("ti,tj,tij->t", by_tensor, by_tensor, apart)
-    left = np.maximum(np.einsum("ti,ti->t", by_tensor, near) - crossed, 0.0)
-    alone = float((by_tensor**2 * near).sum())
-    energy = apart.sum(axis=(1, 2))
-    weights = energy @ by_tensor / energy.sum() if energy.sum() else by_tensor.mean(axis=0)
-    rss = float(left.sum())
-    return _Fit(parents, by_tensor, weights, rss, rss / alone if alone else 0.0)
+    crossed = 0.5 * np.einsum("mti,mtj,mtij->mt", by_tensor, by_tensor, apart)
+    left = np.maximum(np.einsum("mti,mti->mt", by_tensor, near) - crossed, 0.0)
+    rss = left.sum(axis=1)
+    alone = (by_tensor**2 * near).sum(axis=(1, 2))
+    energy = apart.sum(axis=(2, 3))
+    pooled = np.einsum("mt,mti->mi", energy, by_tensor)
+    total = energy.sum(axis=1)
+    weights = np.where(
+        total[:, None] > 0,
+        pooled / np.where(total > 0, total, 1.0)[:, None],
+        by_tensor.mean(axis=1),
+    )
+    closure = np.divide(rss, alone, out=np.zeros(len(rss)), where=alone != 0)
+    return [
+        _Fit(parents, by_tensor[k], weights[k], float(rss[k]), float(closure[k]))
+        for k, parents in enumerate(every)
+    ]
 
 
 def _score(fit: _Fit, floor: float) -> float:

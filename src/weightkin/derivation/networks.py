@@ -82,7 +82,7 @@ def shared_part(
     SharedPart or None
         None too where what was changed is most of the smaller model, and so its lineage.
     """
-    if min(map(_n_networks, (a, b))) < 2:
+    if min(map(n_networks, (a, b))) < 2:
         return None
     equal = [t for t in relation.tensors if t.is_equal]
     near = [t for t in relation.tensors if t.is_equal or t.cosine >= MIN_RELATED_COSINE]
@@ -120,7 +120,8 @@ def contained_part(a: Sketch, b: Sketch, held: tuple[Names, Names]) -> SharedPar
     return found
 
 
-def _n_networks(sketch: Sketch) -> int:
+def n_networks(sketch: Sketch) -> int:
+    """How many networks a model has."""
     return len(set(networks_of(sketch.tensors).values()))
 
 

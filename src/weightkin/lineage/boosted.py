@@ -10,6 +10,8 @@ import numpy as np
 
 from weightkin.arrays import Bools, Doubles, Ints
 
+AT_ONCE = 256  # rows, which with all trees lie in the cache
+
 
 @dataclass(frozen=True)
 class Boosted:
@@ -31,6 +33,10 @@ class Boosted:
     def log_odds(self, features: Mapping[str, Doubles]) -> Doubles:
         """Log-odds of every row, from its features: ``(m,)`` each."""
         x = np.stack([features[name] for name in self.names], axis=1)
+        parts = (x[start : start + AT_ONCE] for start in range(0, len(x), AT_ONCE))
+        return np.concatenate([self._of(part) for part in parts]) if len(x) else np.zeros(0)
+
+    def _of(self, x: Doubles) -> Doubles:
         rows = np.arange(len(x))[:, None]
         at = np.broadcast_to(self.roots, (len(x), len(self.roots))).copy()
         while (at >= 0).any():

@@ -170,10 +170,10 @@ def squares_apart(flat: Doubles) -> tuple[Doubles, Doubles, Doubles]:
 
 
 def _log_kurtosis(flat: Doubles) -> Doubles:
-    centred = flat - flat.mean(axis=1, keepdims=True)
-    variance = (centred**2).mean(axis=1)
+    squares = (flat - flat.mean(axis=1, keepdims=True)) ** 2
+    variance = squares.mean(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.log((centred**4).mean(axis=1) / variance**2)
+        logs = np.log(np.einsum("ij,ij->i", squares, squares) / flat.shape[1] / variance**2)
     return np.where(variance > 0, logs, np.nan)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -55,12 +56,13 @@ def merge_edges(relatives: Relatives, pool: Sequence[int]) -> list[CandidateEdge
         found: dict[int, Merge] = {}
         everyone = range(len(members))
         near = _nearest(grams[1])
-        first = {k: explain_merge(k, near[k], values, labels=ids, grams=grams) for k in everyone}
+        explained = partial(explain_merge, models=values, labels=ids, grams=grams, known={})
+        first = {k: explained(k, near[k]) for k in everyone}
         for k in sorted((k for k in first if first[k]), key=lambda k: _certainty(first[k])):
             others = [x for x in near[k] if x not in found]
             merge = first[k]
             if merge is None or set(merge.parents) & set(found):
-                merge = explain_merge(k, others, values, labels=ids, grams=grams)
+                merge = explained(k, others)
             if merge is not None:
                 found[k] = merge
         for merge in found.values():

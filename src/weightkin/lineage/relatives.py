@@ -20,7 +20,7 @@ from weightkin.derivation.distances import MIN_RELATED_COSINE, PairRelation, rel
 from weightkin.derivation.heads_looked import Settled
 from weightkin.derivation.kinds import Derivation, KnownPair, kind_of
 from weightkin.derivation.lattice import KnownLevels
-from weightkin.derivation.networks import SharedPart, contained_part, shared_part
+from weightkin.derivation.networks import SharedPart, contained_part, n_networks, shared_part
 from weightkin.derivation.screen import may_be_made
 from weightkin.evidence.confirm import Draw
 from weightkin.evidence.ladder import StagesRun, is_settled, run_quick, run_stages, total_log10
@@ -61,6 +61,7 @@ class Relatives:
     _tested: dict[tuple[int, int], tuple[float, bool]] = field(default_factory=dict)
     _undone: dict[tuple[int, int], tuple[str, ...]] = field(default_factory=dict)
     _cuts: dict[int, Sketch] = field(default_factory=dict)
+    _networks: dict[int, int] = field(default_factory=dict)  # of each model, how many
     known: KnownLevels = field(default_factory=KnownLevels)
 
     @property
@@ -129,10 +130,17 @@ class Relatives:
         if (i, j) in self.equal:
             return None
         a, b = self.pair(i, j)
+        if self._n_networks(j if b.n_parameters > a.n_parameters else i) < 2:
+            return None  # the larger one has no parts
         relation = relate(a, b)
         near = [t for t in relation.tensors if t.is_equal or t.cosine >= MIN_RELATED_COSINE]
         held = ({t.name_a for t in near}, {t.name_b for t in near})
         return shared_part(a, b, relation) or contained_part(a, b, held)
+
+    def _n_networks(self, i: int) -> int:
+        if i not in self._networks:
+            self._networks[i] = n_networks(self.sketch(i))
+        return self._networks[i]
 
     def undone(self, i: int, j: int) -> tuple[str, ...]:
         """Disguises seen through between two related models: permuted, rescaled, sign-flipped."""
