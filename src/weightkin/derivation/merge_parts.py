@@ -63,13 +63,11 @@ def find_parts(
     keys = {name: _key(name, x, format_) for name, x in own.items()}
     wanted = set(keys.values())
     known = {} if known is None else known
-    held = {
-        k: {
-            key: name for key, name in _contents(k, models, format_, known).items() if key in wanted
-        }
-        for k in candidates
-        if k != child
-    }
+    held = {}
+    for k in candidates:
+        if k != child:
+            every = _contents(k, models, format_, known)
+            held[k] = {key: name for key, name in every.items() if key in wanted}
     size = {name: own[name].size for name in own}
     parents = _cover(keys, size, held)
     covered = [name for name in keys if any(keys[name] in held[k] for k in parents)]

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from weightkin.arrays import Doubles
+from weightkin.derivation.merge_fits import Fit, fit_of, fits_of, segments
 from weightkin.records import Clue
 
 NamedArrays = Mapping[str, npt.NDArray[Any]]  # what a tensor does, to sampled values
@@ -69,17 +70,6 @@ class Merge:
     direction: float  # probability that the child is the child, not calibrated
     curve: tuple[tuple[str, tuple[float, ...]], ...] = ()  # tensor to weights in order of parents
     evidence: tuple[Clue, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Fit:
-    """Least squares in each tensor with weights that sum to one."""
-
-    parents: tuple[int, ...]  # positions among the candidates
-    by_tensor: Doubles  # (n_tensors, n_parents)
-    weights: Doubles  # (n_parents,), tensors weighted by how much the parents differ there
-    rss: float
-    closure: float
 
 
 def gram_matrices(models: Sequence[NamedArrays]) -> tuple[tuple[str, ...], Doubles]:
@@ -137,7 +127,7 @@ def find_merge(
     kept = [k for k, is_twin in zip(kept, twins, strict=True) if not is_twin]
     to_child, between = to_child[:, ~twins], between[:, ~twins][:, :, ~twins]
     best_single = float(to_child.sum(axis=0).min())
-    everyone = _fit(tuple(range(to_child.shape[1])), to_child, between)
+    everyone = fit_of(tuple(range(to_child.shape[1])), to_child, between)
     least = 0.98 * everyone.rss / max(best_single, 1e-300)  # any weights of some leave more
     if best_single <= floor or least > 1 - min(min_gain, MIN_GAIN_ARITHMETIC):
         return None  # a copy, or no weights gain enough
@@ -201,10 +191,10 @@ def _distances(child: int, kept: Sequence[int], grams: Doubles) -> tuple[Doubles
     return to_child, between, float(own.sum())
 
 
-def _grown(to_child: Doubles, between: Doubles, floor: float) -> Iterator[_Fit]:
+def _grown(to_child: Doubles, between: Doubles, floor: float) -> Iterator[Fit]:
     """The best pairs inside the hull, each grown while another parent pays."""
     n = to_child.shape[1]
-    rss, share = _pairs(to_child, between)
+    rss, share = segments(to_child, between)
     rows, columns = np.triu_indices(n, 1)
     inside = np.minimum(share, 1 - share)[rows, columns] >= MIN_WEIGHT
     order = np.argsort(np.where(inside, rss[rows, columns], np.inf), kind="stable")
@@ -212,27 +202,14 @@ def _grown(to_child: Doubles, between: Doubles, floor: float) -> Iterator[_Fit]:
         yield _grow((int(rows[k]), int(columns[k])), to_child, between, floor, lowest=MIN_WEIGHT)
 
 
-def _pairs(to_child: Doubles, between: Doubles) -> tuple[Doubles, Doubles]:
-    """RSS of the best point of every segment, and the share of its end ``j``, both (n, n)."""
-    n = to_child.shape[1]
-    rss, moved, spread = np.zeros((n, n)), np.zeros((n, n)), np.zeros((n, n))
-    for near, apart in zip(to_child, between, strict=True):
-        along = 0.5 * (near[:, None] + apart - near[None, :])  # <M - P_i, P_j - P_i>
-        t = np.clip(np.divide(along, apart, out=np.zeros((n, n)), where=apart > 0), 0.0, 1.0)
-        rss += near[:, None] - 2 * t * along + t * t * apart
-        moved += t * apart
-        spread += apart
-    return rss, np.divide(moved, spread, out=np.zeros((n, n)), where=spread > 0)
-
-
 def _grow(
     start: tuple[int, ...], to_child: Doubles, between: Doubles, floor: float, *, lowest: float
-) -> _Fit:
+) -> Fit:
     """Add parents while the residual shrinks enough; then drop those that are not missed."""
-    fit = _fit(start, to_child, between)
+    fit = fit_of(start, to_child, between)
     while len(fit.parents) < MAX_PARENTS and fit.rss > floor:
         rest = [k for k in range(to_child.shape[1]) if k not in fit.parents]
-        more = _fits([(*fit.parents, k) for k in rest], to_child, between)
+        more = fits_of([(*fit.parents, k) for k in rest], to_child, between)
         more = [f for f in more if f.weights.min() >= lowest and f.weights.max() <= MAX_WEIGHT]
         best = min(more, key=lambda f: f.rss, default=None)
         if best is None or best.rss > SHRINK * fit.rss:
@@ -240,7 +217,7 @@ def _grow(
         fit = best
     while len(fit.parents) > 2:
         others = [tuple(p for p in fit.parents if p != k) for k in fit.parents]
-        fewer = [f for f in _fits(others, to_child, between) if f.weights.min() >= lowest]
+        fewer = [f for f in fits_of(others, to_child, between) if f.weights.min() >= lowest]
         best = min(fewer, key=lambda f: f.rss, default=None)
         if best is None or SHRINK * max(best.rss, floor) > max(fit.rss, floor):
             break
@@ -248,50 +225,12 @@ def _grow(
     return fit
 
 
-def _fit(parents: tuple[int, ...], to_child: Doubles, between: Doubles) -> _Fit:
-    """Sum-to-one least squares on differences from the first parent, tensor by tensor."""
-    return _fits([parents], to_child, between)[0]
-
-
-def _fits(every: Sequence[tuple[int, ...]], to_child: Doubles, between: Doubles) -> list[_Fit]:
-    """The same for m sets of k parents each, at once."""
-    if not every:
-        return []
-    index = np.array(every)  # (m, k)
-    near = to_child[:, index].swapaxes(0, 1)  # (m, n_tensors, k)
-    apart = between[:, index[:, :, None], index[:, None, :]].swapaxes(0, 1)
-    pivot = apart[:, :, 0, 1:]
-    gram = 0.5 * (pivot[..., :, None] + pivot[..., None, :] - apart[:, :, 1:, 1:])
-    along = 0.5 * (near[..., [0]] + pivot - near[..., 1:])  # <M - P_0, P_j - P_0>
-    inverse = np.linalg.pinv(gram, rcond=1e-10, hermitian=True)
-    slopes = np.einsum("mtij,mtj->mti", inverse, along)
-    by_tensor = np.concatenate([1 - slopes.sum(axis=-1, keepdims=True), slopes], axis=-1)
-    # |sum w (P - M)|^2 from distances alone: sum w d^2(P, M) - sum_{i<j} w w d^2(P_i, P_j)
-    crossed = 0.5 * np.einsum("mti,mtj,mtij->mt", by_tensor, by_tensor, apart)
-    left = np.maximum(np.einsum("mti,mti->mt", by_tensor, near) - crossed, 0.0)
-    rss = left.sum(axis=1)
-    alone = (by_tensor**2 * near).sum(axis=(1, 2))
-    energy = apart.sum(axis=(2, 3))
-    pooled = np.einsum("mt,mti->mi", energy, by_tensor)
-    total = energy.sum(axis=1)
-    weights = np.where(
-        total[:, None] > 0,
-        pooled / np.where(total > 0, total, 1.0)[:, None],
-        by_tensor.mean(axis=1),
-    )
-    closure = np.divide(rss, alone, out=np.zeros(len(rss)), where=alone != 0)
-    return [
-        _Fit(parents, by_tensor[k], weights[k], float(rss[k]), float(closure[k]))
-        for k, parents in enumerate(every)
-    ]
-
-
-def _score(fit: _Fit, floor: float) -> float:
+def _score(fit: Fit, floor: float) -> float:
     """Log residual with a price for every parent."""
     return float(np.log(max(fit.rss, floor)) - len(fit.parents) * np.log(SHRINK))
 
 
-def _arithmetic(to_child: Doubles, between: Doubles, floor: float, single: float) -> _Fit | None:
+def _arithmetic(to_child: Doubles, between: Doubles, floor: float, single: float) -> Fit | None:
     """A sum of task vectors beyond the hull: one base with a negative weight, next to no residual.
 
     Weights here are one for all tensors. Sums that give another model a larger coefficient than the
@@ -299,7 +238,7 @@ def _arithmetic(to_child: Doubles, between: Doubles, floor: float, single: float
     """
     pooled, apart = to_child.sum(axis=0)[None], between.sum(axis=0)[None]
     n = pooled.shape[1]
-    rss, _ = _pairs(pooled, apart)
+    rss, _ = segments(pooled, apart)
     rows, columns = np.triu_indices(n, 1)
     order = np.argsort(rss[rows, columns], kind="stable")[: 2 * N_STARTS]
     fits = []
@@ -309,4 +248,4 @@ def _arithmetic(to_child: Doubles, between: Doubles, floor: float, single: float
         if plausible and len(fit.parents) > 2 and fit.rss <= (1 - MIN_GAIN_ARITHMETIC) * single:
             fits.append(fit)
     best = min(fits, key=lambda f: _score(f, floor), default=None)
-    return best and _fit(best.parents, to_child, between)
+    return best and fit_of(best.parents, to_child, between)
