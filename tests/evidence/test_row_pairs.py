@@ -107,6 +107,22 @@ def test_the_rows_that_are_paired_do_not_depend_on_their_order(rng):
     assert {x.tobytes() for x in first.inputs} == {x.tobytes() for x in second.inputs}
 
 
+def test_the_rows_that_are_paired_are_the_furthest_from_the_mean_row(rng):
+    base = models.base(rng, blocks=1)
+    base[TABLES[0]][3], base[TABLES[0]][5] = 0, 1e-6 * base[TABLES[0]][5]  # not live, and short
+    side = _side(base)
+    tables = tables_of(side.model, side.anatomy)
+    assert not tables.is_centred
+    rows = base[TABLES[0]].astype(np.float64)
+    lengths = np.linalg.norm(rows, axis=1)
+    unit = rows / np.where(lengths > 0, lengths, 1)[:, None]
+    nearness = unit @ unit.sum(axis=0)
+    nearness[[3, 5]] = np.inf
+    wanted = np.sort(np.argsort(nearness)[:12])
+    found = distinct_rows(side.model, tables, 12)
+    assert np.allclose(found.inputs, unit[wanted], atol=1e-6)
+
+
 def test_tables_too_large_to_be_read_whole_stay_paired_by_row_which_the_record_says(rng):
     base = models.base(rng, blocks=1)
     order = rng.permutation(len(base[TABLES[0]]))

@@ -21,7 +21,7 @@ from weightkin.records.accounting import Agreement, ViewAgreement
 from weightkin.sketch.stand_in import sketch_behind
 from weightkin.sketch.tokens import shared
 from weightkin.sketch.types import BlockViews, TokenViews
-from weightkin.stats.matching import unit_rows
+from weightkin.stats.matching import best_rows, unit_rows
 
 MIN_SHARED_TOKENS = 32
 Blocks = Mapping[tuple[str, int], tuple[str, int]]  # of a, of b
@@ -108,7 +108,7 @@ def _agreement(cosines: list[Floats], depths: Ints) -> Agreement:
 def _mutual(cosine: Floats) -> Ints:
     """Of each row the column that is nearest to it and to which it is nearest; -1 for none."""
     own = np.arange(len(cosine))
-    forward, backward = cosine.argmax(axis=1), cosine.argmax(axis=0)
+    forward, backward = cosine.argmax(axis=1), best_rows(cosine)
     is_mutual: Bools = (backward[forward] == own) & (cosine[own, forward] > 0)
     return np.where(is_mutual, forward, -1)
 

@@ -21,7 +21,7 @@ from weightkin.stats import order
 from weightkin.stats.coincidences import Z_GRID, count_coincidences, log_evalues, mix_log_evalue
 from weightkin.stats.combining import Grid, average
 from weightkin.stats.copies import Groups, copied_runs
-from weightkin.stats.matching import match_rows, unit_rows
+from weightkin.stats.matching import best_rows, match_rows, unit_rows
 from weightkin.stats.order import longest_in_order
 
 COIN_ROLES = ("mlp.up", "mlp.down")  # views of a gated unit that change sign with it
@@ -252,7 +252,7 @@ def _copies(axis: Axis, views: Views, window: int) -> Groups:
 def _sign_blind(x: Floats, y: Floats) -> set[tuple[int, int]]:
     """Units of one view that are each other's best by absolute cosine."""
     cosine = np.abs(unit_rows(x) @ unit_rows(y).T)
-    forward, backward = cosine.argmax(axis=1), cosine.argmax(axis=0)
+    forward, backward = cosine.argmax(axis=1), best_rows(cosine)
     return {(i, int(j)) for i, j in enumerate(forward) if backward[j] == i}
 
 

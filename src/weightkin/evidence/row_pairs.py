@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from weightkin.arrays import Floats, Ints
 from weightkin.evidence.token_tables import Rows
-from weightkin.stats.matching import unit_rows
+from weightkin.stats.matching import best_rows, unit_rows
 
 MIN_PAIRS = 16
 MIN_LIKENESS = 0.1  # of inner products of paired rows: .97 in unrelated models of one tokenizer,
@@ -152,7 +152,7 @@ def _profiles(tables: Tables, anchors: Ints) -> Iterator[Floats]:
 
 def _mutual(score: Floats) -> tuple[Ints, Ints]:
     """Pairs that are each other's best."""
-    forward, backward = score.argmax(axis=1), score.argmax(axis=0)
+    forward, backward = score.argmax(axis=1), best_rows(score)
     rows = np.flatnonzero(backward[forward] == np.arange(len(forward)))
     return rows, forward[rows]
 

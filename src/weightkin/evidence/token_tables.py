@@ -18,12 +18,14 @@ from weightkin.anatomy.types import Anatomy, Axis, Place
 from weightkin.arrays import Floats, Ints
 from weightkin.catalogue import by_model_type
 from weightkin.catalogue.config import language_model_type
+from weightkin.formats.known import KnownOf
 from weightkin.formats.model import Model
 from weightkin.stats.matching import unit_rows
 
 MIN_LENGTH = 1e-3  # of the median row: shorter ones hold rounding
 ROWS_AT_ONCE = 8192
 BIASES = (".bias", ".beta")  # a norm that has one subtracts the mean
+_KNOWN: KnownOf[Ints] = KnownOf()  # rows of a model, from the most distinct one on
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,27 +148,36 @@ def distinct_rows(model: Model, tables: TokenTables, n: int) -> Rows:
     Returns
     -------
     Rows
-        None of them zero. Cost: the embedding is read whole, twice.
+        None of them zero. Cost: the embedding is read whole, twice, at the first call for a model.
     """
-    embed = tables.tokens["embed"].place.tensor
-    n_rows = tables.n_tokens
+    embed, n_rows = tables.tokens["embed"].place.tensor, tables.n_tokens
+    key = f"{embed} {n_rows} {tables.is_centred}"
+    order = _KNOWN.once(model, key, lambda: _from_the_mean(model, tables))
+    found = token_rows(model, tables, np.sort(order[:n]))
+    return found.only(live_rows(found, found))
+
+
+def _from_the_mean(model: Model, tables: TokenTables) -> Ints:
+    """Rows of a table from the one that differs most from the mean row on; short ones left out."""
+    embed, n_rows = tables.tokens["embed"].place.tensor, tables.n_tokens
     pieces = [slice(i, min(i + ROWS_AT_ONCE, n_rows)) for i in range(0, n_rows, ROWS_AT_ONCE)]
 
     def read(rows: slice) -> tuple[Floats, npt.NDArray[np.float64]]:
-        return _at_length_one(model.rows(embed, rows), is_centred=tables.is_centred)
+        return _with_lengths(model.rows(embed, rows), is_centred=tables.is_centred)
 
     mean = np.zeros(tables.width)
     for rows in pieces:
-        mean += np.nan_to_num(read(rows)[0]).sum(axis=0, dtype=np.float64)
-    nearness, lengths = np.empty(n_rows), np.empty(n_rows)
+        inputs, lengths = read(rows)
+        per_length = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+        mean += per_length @ inputs
+    nearness, every = np.empty(n_rows), np.empty(n_rows)
     for rows in pieces:
-        inputs, lengths[rows] = read(rows)
-        nearness[rows] = inputs @ mean
-    is_live = np.isfinite(lengths) & (lengths > 0)
-    nearness[~is_live | (lengths < MIN_LENGTH * np.median(lengths))] = np.inf
-    chosen = np.sort(np.argsort(nearness, kind="stable")[:n])
-    found = token_rows(model, tables, chosen[np.isfinite(nearness[chosen])])
-    return found.only(live_rows(found, found))
+        inputs, lengths = read(rows)
+        every[rows] = lengths
+        nearness[rows] = inputs @ mean / np.where(lengths > 0, lengths, 1.0)
+    is_live = np.isfinite(every) & (every > 0) & ~(every < MIN_LENGTH * np.median(every))
+    order = np.argsort(np.where(is_live, nearness, np.inf), kind="stable")
+    return np.asarray(order[: is_live.sum()], dtype=np.intp)
 
 
 def table_bytes(model: Model, tables: TokenTables) -> int:
@@ -248,13 +259,19 @@ def joined(pieces: Sequence[Rows]) -> Rows:
 
 def _at_length_one(x: Floats, *, is_centred: bool) -> tuple[Floats, npt.NDArray[np.float64]]:
     """Vectors of the stream, without what its norms subtract, at length one; and their lengths."""
+    x, lengths = _with_lengths(x, is_centred=is_centred)
+    return unit_rows(x), lengths
+
+
+def _with_lengths(x: Floats, *, is_centred: bool) -> tuple[Floats, npt.NDArray[np.float64]]:
+    """The same as long as they are; what is not finite is zero, its length is kept."""
     x = np.asarray(x, dtype=np.float32)
     with np.errstate(invalid="ignore"):
         if is_centred:
             x = x - x.mean(axis=1, keepdims=True)
         lengths = np.sqrt(np.einsum("ij,ij->i", x, x, dtype=np.float64))
-    is_finite = np.isfinite(lengths)[:, None]
-    return unit_rows(np.where(is_finite, x, np.float32(0.0))), lengths
+    is_finite = np.isfinite(lengths)
+    return x if is_finite.all() else np.where(is_finite[:, None], x, np.float32(0.0)), lengths
 
 
 def _is_centred(model: Model, axis: Axis) -> bool:

@@ -8,6 +8,7 @@ with its gains compensated, and models of any width become comparable. No forwar
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from weightkin.evidence.token_tables import (
     tables_of,
     token_rows,
 )
+from weightkin.formats.known import KnownOf
 from weightkin.formats.model import Model
 from weightkin.records import Skipped, left_out
 from weightkin.stats.matching import centred
@@ -41,6 +43,7 @@ MAX_TABLE_BYTES = 1 << 24  # a matrix whose columns are the units is read whole,
 MAX_WRITER_BYTES = 1 << 22  # the same for matrices that write, which are never the only view
 MOST_SEEN = 1 << 26  # bytes of views that are kept: stages ask for the same ones
 UNITS_AT_ONCE = 2048  # units held at a time
+_PAIRED: KnownOf[tuple[Ints, Ints]] = KnownOf()  # which rows of another model are alike
 READING_ROLES = ("mlp.gate", "mlp.up", "mlp.in0", "mlp.in1", "attn.q", "attn.k", "attn.v")
 Models = tuple[Model, Model]
 
@@ -168,7 +171,10 @@ def _by_content(
     n_rows = min(len(rows_a.inputs), len(rows_b.inputs))
     if n_rows < MIN_PAIRS:
         return None
-    in_a, in_b = pair_rows(rows_a, rows_b)
+    others = models[1].storage.stamps
+    pairs = partial(pair_rows, rows_a, rows_b)
+    key = f"{n_tokens} rows of {others}"
+    in_a, in_b = _PAIRED.once(models[0], key, pairs) if others else pairs()
     pair, rule = (
         (rows_a.only(in_a), rows_b.only(in_b)),
         {"by": "content", "n": len(in_a), "of": n_rows},

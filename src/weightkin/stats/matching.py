@@ -11,6 +11,7 @@ import numpy.typing as npt
 from weightkin.arrays import Floats, Ints
 
 POWER_STEPS = 20
+ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +80,25 @@ def match_rows(x: Floats, y: Floats, rng: np.random.Generator) -> Matching:
         kept_x, kept_y = kept_x[order_x], kept_y[order_y]
         shuffled = rows_x[order_x] @ rows_y[order_y].T  # (n kept of x, n kept of y)
         forward[kept_x] = kept_y[shuffled.argmax(axis=1)]
-        backward[kept_y] = kept_x[shuffled.argmax(axis=0)]
+        backward[kept_y] = kept_x[best_rows(shuffled)]
         cosine[np.ix_(kept_x, kept_y)] = shuffled
     return Matching(forward, backward, cosine)
+
+
+def best_rows(score: Floats) -> Ints:
+    """The row of the largest value of each column: what ``score.argmax(axis=0)`` gives, sooner.
+
+    That reads columns one by one, while this reads rows.
+    """
+    most = score.max(axis=0)
+    if np.isnan(most).any():
+        return np.asarray(score.argmax(axis=0))
+    found = np.full(len(most), -1, dtype=np.int64)
+    for start in range(0, len(score), ROWS_AT_ONCE):
+        is_most = score[start : start + ROWS_AT_ONCE] == most
+        at = np.flatnonzero(is_most.any(axis=0) & (found < 0))
+        found[at] = start + is_most[:, at].argmax(axis=0)
+    return found
 
 
 def unit_rows(x: Floats) -> Floats:

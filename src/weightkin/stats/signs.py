@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy  # type: ignore[import-untyped,unused-ignore]
 
+from weightkin.stats.matching import best_rows
 from weightkin.stats.sums import logsumexp
 
 LOG10 = math.log(10.0)
@@ -72,8 +73,22 @@ def mutual_matches(
     finite score match nothing.
     """
     rows, columns = rng.permutation(score.shape[0]), rng.permutation(score.shape[1])
-    shuffled = score[np.ix_(rows, columns)]
-    forward, backward = shuffled.argmax(axis=1), shuffled.argmax(axis=0)
+    if score.size == 0:
+        return rows[:0], columns[:0]
     own = np.arange(len(rows))
+    forward, backward = score.argmax(axis=1), best_rows(score)
+    most_a, most_b = score[own, forward], score[backward, np.arange(len(columns))]
+    if not _has_ties(score, most_a[:, None]) and not _has_ties(score, most_b[None, :]):
+        is_mutual = ((backward[forward] == own) & np.isfinite(most_a))[rows]
+        return rows[is_mutual], forward[rows[is_mutual]]
+    shuffled = score[np.ix_(rows, columns)]
+    forward, backward = shuffled.argmax(axis=1), best_rows(shuffled)
     is_mutual = (backward[forward] == own) & np.isfinite(shuffled[own, forward])
     return rows[is_mutual], columns[forward[is_mutual]]
+
+
+def _has_ties(score: npt.NDArray[np.float32], most: npt.NDArray[np.float32]) -> bool:
+    """Whether the largest finite value of a row, or of a column, stands there more than once."""
+    is_told = np.isfinite(most)
+    n_found = np.count_nonzero(score == np.where(is_told, most, np.float32(np.nan)))
+    return bool(n_found != np.count_nonzero(is_told))
