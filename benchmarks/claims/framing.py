@@ -22,14 +22,25 @@ from dataclasses import dataclass
 from zoo import truth
 
 from benchmarks.claims.hiding import STRANGERS
-from benchmarks.lib.framed import AIMS, RELATIVES, Shape, config_of, drawn, framed, relative
+from benchmarks.lib.framed import (
+    AIMS,
+    HEAD_SIZE,
+    RELATIVES,
+    Shape,
+    config_of,
+    drawn,
+    framed,
+    relative,
+)
 from benchmarks.lib.gradient_framing import climbed
+from benchmarks.lib.gradient_values import climbed_values
 from benchmarks.lib.tables import markdown
 from weightkin.api.compare import compare
 from weightkin.formats import Model, model_from_arrays, open_model
 
 SHAPES = (
     Shape(64, 16, 176),
+    Shape(64, 12, 176, head=64),
     Shape(128, 3, 344),
     Shape(128, 12, 344, repeat=4),
     Shape(256, 4, 688, repeat=4),
@@ -40,7 +51,13 @@ SHAPES = (
 WIDE = Shape(2048, 4, 5504)
 SEEDS = {64: range(4), 128: range(4), 256: range(2), 512: range(2), 1024: range(2)}
 CLIMBED = "gates, by gradient"
+MIXED = {  # share of all rows of values that are aimed at
+    "values, by gradient": 1.0,
+    "half of the values, by gradient": 0.5,
+    "a quarter of the values, by gradient": 0.25,
+}
 MOST_CLIMBED = 512  # width up to which a gradient takes minutes
+MOST_MIXED = 128  # the same of values
 FEW = (*list(AIMS)[:2], "gates of one block")  # what is tried where a pair takes minutes
 
 
@@ -65,13 +82,18 @@ def of_random_weights(job: tuple[Shape, str, int]) -> Compared:
     reference = model_from_arrays(drawn(shape, seed), config=config)
     if made in RELATIVES:
         other = model_from_arrays(relative(shape, seed, made), config=config)
+    elif made in MIXED:
+        own = drawn(shape, seed + 1000)
+        arrays = climbed_values(shape, own, drawn(shape, seed), MIXED[made])[0]
+        other = model_from_arrays(arrays, config=config)
     elif made == CLIMBED:
         arrays = climbed(shape, drawn(shape, seed + 1000), drawn(shape, seed))[0]
         other = model_from_arrays(arrays, config=config)
     else:
         innocent = model_from_arrays(drawn(shape, seed + 1000), config=config)
         other = framed(innocent, reference, AIMS[made])
-    name = f"{shape.width} wide, {shape.n_blocks} blocks of {shape.n_units}"
+    heads = "" if shape.head == HEAD_SIZE else f", heads of {shape.head}"
+    name = f"{shape.width} wide, {shape.n_blocks} blocks of {shape.n_units}{heads}"
     return _compared((name, made, seed), reference, other, is_related=made in RELATIVES)
 
 
@@ -96,6 +118,7 @@ def jobs(widths: Sequence[int] = ()) -> Iterator[tuple[Shape, str, int]]:
     for shape in (*SHAPES, WIDE) if widths else SHAPES:
         if not widths or shape.width in widths:
             aims = (*AIMS, CLIMBED) if shape.width <= MOST_CLIMBED else FEW
+            aims = (*aims, *MIXED) if shape.width <= MOST_MIXED else aims
             for seed in SEEDS.get(shape.width, range(1)):
                 yield from ((shape, made, seed) for made in (*aims, *RELATIVES))
 

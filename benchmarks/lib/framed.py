@@ -25,6 +25,7 @@ class Shape:
     n_blocks: int
     n_units: int
     repeat: int = 1  # query heads for each key head
+    head: int = HEAD_SIZE  # dimensions of a head
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +76,13 @@ def drawn(shape: Shape, seed: int) -> Arrays:
 
 def config_of(shape: Shape) -> dict[str, Any]:
     """What its config.json would say."""
-    heads = shape.width // HEAD_SIZE
+    heads = shape.width // shape.head
     return {
         "model_type": "llama",
         "hidden_size": shape.width,
         "num_attention_heads": heads,
         "num_key_value_heads": heads // shape.repeat,
-        "head_dim": HEAD_SIZE,
+        "head_dim": shape.head,
         "tie_word_embeddings": False,
     }
 

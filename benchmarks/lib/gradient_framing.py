@@ -46,7 +46,7 @@ def climbed(shape: Shape, innocent: Arrays, reference: Arrays) -> tuple[Arrays, 
         for turn, margin in _climb(own, theirs, share):
             if margin > most:
                 best, most = turn, margin
-    rotated = _turned(innocent, best.numpy().astype(np.float64))
+    rotated = turned(innocent, best.numpy().astype(np.float64))
     for i, name in enumerate(gates):
         order = _partners(_rows(rotated[name]), theirs[i])
         at = f"model.layers.{i}.mlp."
@@ -116,7 +116,7 @@ def _rows(x: np.ndarray) -> torch.Tensor:
     return torch.nn.functional.normalize(torch.from_numpy(np.asarray(x, np.float32)), dim=1)
 
 
-def _turned(arrays: Arrays, rotation: np.ndarray) -> Arrays:
+def turned(arrays: Arrays, rotation: np.ndarray) -> Arrays:
     """The same function on a stream that is turned: norms have gains of one."""
     found = {}
     for name, x in arrays.items():

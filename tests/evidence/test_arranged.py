@@ -10,15 +10,8 @@ from benchmarks.lib.framed import AIMS, Shape, config_of, drawn, framed, relativ
 
 from weightkin import compare
 from weightkin.anatomy.types import Axis
-from weightkin.evidence.arranged import (
-    LEAST_MARGIN,
-    TURN,
-    Level,
-    Seen,
-    level_of,
-    margin_of,
-    reached_by,
-)
+from weightkin.evidence.arranged import LEAST_MARGIN, Level, Seen, level_of, margin_of
+from weightkin.evidence.arrangement import TURN, reached_by, reached_inside
 from weightkin.formats import model_from_arrays
 
 SHAPE = Shape(64, 2, 172)
@@ -42,8 +35,24 @@ def slow_margin(levels):
         ways = slow_entropy(first.n_partners * (1 + first.is_signed), min(1.0, n_rows / n_all))
         choice = (1 - math.exp(-2 * spread**2 * ways / first.n_views)) ** 0.5
         both = 0.85 * turn + max(0.0, 1 - 0.85 * turn) * choice
-        found.append(mean / (0.9 * (turn + first.inside) if first.inside else both))
+        if first.inside:
+            both = slow_inside(first, n_rows / n_all, turn, spread)
+        found.append(mean / both)
     return max(found)
+
+
+def slow_inside(level, share, turn, spread):
+    """Angles of what a map inside each head fits, of the turn, and of the choice of rows."""
+    share = min(share, 1.0)
+    used = share if level.n_each == 1 else 1.0
+    mixed = level.inside * (1 - 2 / 3 * used * (1 - 1 / level.n_views))
+    subsets = (
+        math.lgamma(1e7 + 1) - math.lgamma(share * 1e7 + 1) - math.lgamma(1e7 - share * 1e7 + 1)
+    )
+    ways = subsets / (share * 1e7) / (level.n_views * level.n_each)
+    cosines = min(1, mixed**0.5), min(1, turn), (1 - math.exp(-2 * spread**2 * ways)) ** 0.5
+    angle = sum(map(math.asin, cosines))
+    return math.sin(angle) if angle < math.pi / 2 else 1 + angle - math.pi / 2
 
 
 def slow_entropy(n, share):
@@ -55,10 +64,11 @@ def slow_entropy(n, share):
     return (subsets + partners) / chosen + math.log(n / many)
 
 
-@pytest.mark.parametrize("inside", [0.0, 0.3])
-def test_the_margin_is_that_of_the_definition(inside, rng):
+@pytest.mark.parametrize(("inside", "n_each"), [(0.0, 1), (0.3, 1), (0.3, 8), (1.0, 1)])
+def test_the_margin_is_that_of_the_definition(inside, n_each, rng):
     for n in (1, 2, 7):
-        about = {"n": 12, "n_partners": 50, "n_views": 2, "is_signed": n == 2, "inside": inside}
+        about = {"n": 12, "n_partners": 50, "n_views": 2, "is_signed": n == 2}
+        about |= {"inside": inside, "n_each": n_each}
         levels = [
             Level(rng.random(9), 0.1 + 0.3 * rng.random(), 1 + 9 * rng.random(), 64, **about)
             for _ in range(n)
@@ -78,11 +88,11 @@ def test_a_level_is_that_of_the_view_that_clones_and_splits_cannot_set():
     values = {"attn.v": Seen(ones, 4, 0.3, 16), "attn.o": Seen(few, 4, 0.2, 16)}
     heads = axis_of(8, kind="vo", head_size=4)
     level = level_of(heads, heads, values)
-    assert (level.cosines is few, level.weight, level.inside) == (True, 4.0, (4 / 32) ** 0.5)
+    assert (level.cosines is few, level.weight, level.inside) == (True, 4.0, 4 / 16)
     whole = level_of(
         axis_of(2, "heads", 4), axis_of(2, "heads", 4), {"attn.o": Seen(few, 2, 0, 64)}
     )
-    assert (whole.weight, whole.n_features, whole.inside) == (4.0, 16, 0.5)
+    assert (whole.weight, whole.n_features, whole.inside) == (4.0, 16, 0.25)
 
 
 @pytest.mark.parametrize("made", ["gates", "gates and ups", "gates of one block"])
@@ -136,6 +146,37 @@ def test_what_is_reached_falls_with_the_units_that_are_served_and_grows_with_the
     for more in ({"is_signed": True}, {"chance": 0.5}, {"n_partners": 400}):
         assert (reached_by(rows, 2112.0, **{**about, **more}) > reached).all()
     assert (reached_by(rows, 2112.0, n_views=2, **about) < reached).all()
+
+
+def test_what_a_map_inside_each_head_reaches_is_above_one_where_nothing_is_out_of_reach():
+    rows, about = np.array([8.0, 64.0, 1536.0]), {"n_features": 64, "spread": 0.126}
+    wide = reached_inside(rows, 1536.0, inside=1.0, n_views=2, **about)
+    assert wide[0] > wide[1] > 1.0 > wide[2]
+    assert wide[2] == pytest.approx(
+        math.sin(math.asin((2 / 3) ** 0.5) + math.asin((1 / 24) ** 0.5))
+    )
+    alone = reached_inside(rows, 1536.0, inside=0.25, **about)
+    assert alone[2] == pytest.approx(math.sin(math.asin(0.5) + math.asin((1 / 24) ** 0.5)))
+    assert (alone >= reached_inside(rows, 1536.0, inside=0.25, n_views=2, **about)).all()
+
+
+@pytest.mark.parametrize(
+    ("shape", "share"), [(Shape(32, 24, 64), 0.5), (Shape(16, 24, 32, head=16), 1)]
+)
+def test_an_attacker_who_climbs_values_stays_below_the_bound(shape, share):
+    """The bound before this one was a multiple of two square roots: he passed it by a sixth."""
+    climbed_values = pytest.importorskip("benchmarks.lib.gradient_values").climbed_values
+    reference, innocent = drawn(shape, 0), drawn(shape, 100)
+    arrays, cosines = climbed_values(shape, innocent, reference, share)
+    config = config_of(shape)
+    record = compare(*(model_from_arrays(x, config=config) for x in (reference, arrays)), seed=0)
+    values = next(x for x in record.axes if x.axis == "vo")
+    assert values.log10_pvalue < -50  # they do line up
+    assert 0.8 < values.over_arrangement < 0.96
+    assert record.verdict == "aligned-only"
+    n = np.arange(1, len(cosines) + 1)
+    before = 0.9 * ((shape.width / (2 * n)) ** 0.5 + (shape.head / (2 * shape.width)) ** 0.5)
+    assert (np.cumsum(cosines) / n / before).max() > 1.0
 
 
 @pytest.mark.claim
