@@ -2,8 +2,9 @@
 
     python -m benchmarks.claims.framing_orders      models of the zoo and of the random families
 
-Channels of a residual net can be put in any order (one for the stream, one inside each block), and
-each kernel may have either sign before its batch norm: nothing else leaves the outputs alone. One
+Channels of a residual net can be put in any order (one for the stream, one inside each block), each
+may have any positive factor, and each kernel either sign before its batch norm: that leaves the
+outputs alone. One
 trained net of each family is lined up with those of other families by assignment, in turns, over
 all kernels or aimed at some. Beside them stand all relatives inside the families. Units of all
 other models are put in the order in which they match those of an unrelated one through tokens, and
