@@ -181,6 +181,11 @@ def test_the_page_of_a_model_shows_its_place_before_any_search(client):
     assert "quantised" in text.split("Path to the root")[1]
     assert 'class="term" data-term="support" title="share of resamples' in text
     assert "<strong>apache-2.0</strong> (permissive) permits more than" in text
+    assert client.get("/api/models/4").json()["ancestors"] == [{
+        "id": 1, "name": "llama-a", "steps": 1, "basis": "determined", "licence": "cc-by-nc-4.0",
+        "conflict": "conflict", "own_licence": "apache-2.0", "own_class": "permissive",
+        "ancestor_licence": "cc-by-nc-4.0", "ancestor_class": "non-commercial",
+    }]  # fmt: skip
     assert "no shared weights were found, or it was derived from this model" in text
     assert "none found" not in text
     children = client.get("/models/1").text.split("<h2>Children</h2>")[1]
@@ -213,6 +218,38 @@ def test_a_model_says_what_was_read_what_was_left_out_and_what_is_kept(path, mon
         assert re.search(r"Kept here</dt><dd>[\d,]+ values, [\d.]+ % of them", text)
 
 
+def test_licences_of_all_ancestors_stand_in_one_table(filled, tmp_path):
+    found = copy_of(filled, tmp_path)
+    licences = {"llama-a": "cc-by-nc-4.0", "llama-a-ft1": "mit", "llama-b": "gpl-3.0",
+                "llama-c": "my-own", "llama-a-ft2": "mit"}  # fmt: skip
+    for name, licence in licences.items():
+        change(found, f"UPDATE models SET licence = '{licence}', parents = '[]'"
+                      f" WHERE name = '{name}'")  # fmt: skip
+    reseal(found)
+    ids = {m.name: m.id for m in Registry(found).list()}
+    sure = {"direction": "determined", "parent_probability": 0.99, "log10_pvalue": -400.0}
+    edges = [("llama-a", "llama-a-ft1", 1.0), ("llama-a-ft1", "llama-a-ft2", 0.5),
+             ("llama-b", "llama-a-ft2", 0.5), ("llama-c", "llama-b", 1.0)]  # fmt: skip
+    made = [FamilyEdge(parent=a, child=b, weight=w, kind="merged" if w < 1 else "fine-tuned",
+                       **sure) for a, b, w in edges]  # fmt: skip
+    nodes = [FamilyNode(id=x, name=x, registered=(ids[x],)) for x in licences]
+    with opened(found, to_write=True) as connection:
+        kept_graph.keep(connection, known_of(graph(nodes, made)))
+    with open_desk(found, work=slow.for_ever) as service:
+        client = TestClient(make_app(service), base_url=HERE)
+        text = client.get(f"/models/{ids['llama-a-ft2']}").text
+        table = text.split("Licences of its ancestors</h2>")[1].split("</table>")[0]
+        rows = [re.sub(r"<[^>]+>", " ", x).split() for x in table.split("<tr>")[2:]]
+        assert [(x[0], x[2], x[4], x[5]) for x in rows] == [
+            ("llama-a-ft1", "1", "mit", "no"), ("llama-b", "1", "gpl-3.0", "conflict"),
+            ("llama-a", "2", "cc-by-nc-4.0", "conflict"), ("llama-c", "2", "my-own", "cannot"),
+        ]  # fmt: skip
+        said = client.get(f"/api/models/{ids['llama-a-ft2']}").json()["ancestors"]
+        assert [x["conflict"] for x in said] == ["none", "conflict", "conflict", "unknown"]
+        root = client.get(f"/models/{ids['llama-a']}")
+        assert "Licences of its ancestors" not in root.text
+
+
 def test_a_parent_that_is_undetermined_is_called_so_and_counted_apart(filled, tmp_path):
     found = copy_of(filled, tmp_path)
     change(found, "UPDATE models SET licence = 'cc-by-nc-4.0' WHERE name = 'llama-a'")
@@ -240,6 +277,10 @@ def test_a_parent_that_is_undetermined_is_called_so_and_counted_apart(filled, tm
         assert " · licence cc-by-nc-4.0" in copy
         assert ">undeclared</span>" not in copy
         assert "Licence conflict" not in copy
+        licences = copy.split("Licences of its ancestors</h2>")[1].split("</table>")[0]
+        assert "weights, parent undetermined" in licences
+        assert "cannot tell" in licences  # it declares no licence
+        assert "possible</span><p" in child.split("Licences of its ancestors</h2>")[1]  # mit
         assert client.get("/").text.count("fine-tuned, parent undetermined") == 2  # and its copy
         made = client.get(f"/models/{ids['llama-a']}").text.split("Models made from it</dt>")[1]
         assert made.startswith('<dd><a href="#made">1</a> <span class="how">1 more, parent undet')
@@ -403,7 +444,7 @@ def test_pages_are_whole_and_axe_finds_nothing(shown, axe, where):
         assert tab.locator(".filters select").count() == 6
     else:
         assert tab.locator(".keys > div").count() == 5
-        assert tab.locator(".conflicts li").count() == 1
+        assert tab.locator(".conflicts tbody tr").count() == 1
         assert tab.locator(".path > li").count() == 2
         assert tab.locator(".parents > li").count() == 2
     for width in (1280, 390):

@@ -17,6 +17,7 @@ from weightkin.records.family import FamilyGraph
 from weightkin.records.listing import Described
 from weightkin.records.registry import Registered
 from weightkin.registry import kept_graph
+from weightkin.registry.ancestry import Ancestor, ancestry
 from weightkin.registry.edges import EDGE_COLUMNS, edge_evidence
 from weightkin.registry.listing import described
 from weightkin.registry.placement import Placement
@@ -47,6 +48,10 @@ class Overview:
     def placement(self, number: int) -> Placement:
         """The edges around one model."""
         return self.placing.placement(number)
+
+    def ancestry(self, number: int) -> list[Ancestor]:
+        """All ancestors of one model."""
+        return ancestry(self.placing, self.standings, number)
 
 
 def overview(path: Path) -> Overview:
