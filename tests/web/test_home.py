@@ -409,6 +409,23 @@ def test_a_graph_of_another_question_or_a_damaged_one_replaces_none_of_a_job(pat
         assert not found.newest_family().is_young
 
 
+def test_models_that_could_not_be_tested_are_not_said_to_have_no_relatives(filled, tmp_path):
+    found = copy_of(filled, tmp_path)
+    ids = {m.name: m.id for m in Registry(found).list()}
+    nodes = [FamilyNode(id=x, name=x, registered=(ids[x],)) for x in ("gpt-a", "vit-a")]
+    nodes.append(FamilyNode(id="moe-a", name="moe-a", duplicates=("moe-copy",),
+                            registered=(ids["moe-a"],)))  # fmt: skip
+    apart = graph(nodes, [], [(x.id,) for x in nodes], not_testable=("vit-a",), version=__version__)
+    with opened(found, to_write=True) as connection:
+        kept_graph.keep(connection, known_of(apart))
+    with open_desk(found, work=slow.for_ever) as service:
+        text = TestClient(make_app(service), base_url=HERE).get("/family").text
+    alone, untested = text.split('<section id="alone">')[1].split('<section id="untested">')
+    assert "vit-a" not in alone
+    assert "1 model could not be tested" in untested
+    assert "vit-a" in untested
+
+
 def test_addresses_keep_what_was_asked():
     asked = Asked(q="a b", sort="name", page=3)
     assert asked.address(family="7") == "/?q=a+b&sort=name&family=7"

@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from weightkin.web.asking import JobOrKept, PageNumber, Text, unanswered
 from weightkin.web.downloads import OfGraph, download, links
-from weightkin.web.familypage import Families, part_of, with_name, with_number
+from weightkin.web.familypage import Families, n_models, part_of, with_name, with_number
 from weightkin.web.job_service import JobService
 from weightkin.web.templates import Templates
 
@@ -52,6 +52,7 @@ def family_routes(service: JobService, templates: Templates) -> APIRouter:
         return templates.page(
             "family.html",
             drawn=drawn,
+            n_models=n_models,
             one=one,
             find=find.strip(),
             is_missed=bool(find.strip()) and named is None,

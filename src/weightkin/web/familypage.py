@@ -41,8 +41,8 @@ class DrawnFamily:
 
     @property
     def n_models(self) -> int:
-        """Registered models in it, those with the contents of another one too."""
-        return sum(1 + len(x.also) for x in self.drawing.nodes if x.is_observed)
+        """Registered models in it."""
+        return n_models(self.drawing.nodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ class DrawnGraph:
     edges: tuple[DrawnEdge, ...]
     families: tuple[DrawnFamily, ...]
     alone: tuple[DrawnNode, ...]  # models without relatives here
+    untested: tuple[DrawnNode, ...]  # the same, and they could not be tested
     skipped: tuple[Skipped, ...]
     components: tuple[str, ...]  # which parts of diffusion models are equal in several
 
@@ -156,8 +157,10 @@ class Families:
         there = {n.id: [k for k in n.registered if k in held] for n in graph.nodes}
         links = {node: f"/models/{numbers[0]}" for node, numbers in there.items() if numbers}
         nodes, inferred = family_parts(graph, links)
+        untested = set(graph.untested)
         whole = drawing(nodes, [*inferred, *_declared(graph, inferred, models)])
         parts = by_family(whole)
+        alone = [node for part in parts if not part.edges for node in part.nodes]
         at = {(edge.parent, edge.child): i for i, edge in enumerate(whole.edges)}
         return DrawnGraph(
             answer=answer,
@@ -175,10 +178,16 @@ class Families:
                 )
                 for i, part in enumerate((x for x in parts if x.edges), 1)
             ),
-            alone=tuple(node for part in parts if not part.edges for node in part.nodes),
+            alone=tuple(x for x in alone if x.id not in untested),
+            untested=tuple(x for x in alone if x.id in untested),
             skipped=graph.skipped,
             components=tuple(shared_components(graph.nodes)),
         )
+
+
+def n_models(nodes: Sequence[DrawnNode]) -> int:
+    """Registered models of some nodes, those with the contents of another one too."""
+    return sum(1 + len(x.also) for x in nodes if x.is_observed)
 
 
 def with_name(drawn: DrawnGraph, text: str) -> DrawnFamily | None:

@@ -34,7 +34,7 @@ from weightkin.report.lists import count_words
 from weightkin.report.nodes import kind_words, related_words, unshown_words
 from weightkin.report.parent_words import parent_words, rival_words
 from weightkin.report.registry import looked_words, numbered, relation_words
-from weightkin.report.sentences import brief_words
+from weightkin.report.sentences import brief_words, n_left, scanned_words
 from weightkin.report.terminal import (
     AXIS_WORDS,
     PART_WORDS,
@@ -120,6 +120,8 @@ def environment(*, is_served: bool = False) -> jinja2.Environment:
         "related": related_words,
         "unshown": unshown_words,
         "relation": relation_words,
+        "scanned": scanned_words,
+        "left": n_left,
         "path": path_words,
         "equal_kinds": equal_kinds,
         "identical": identical_words,
