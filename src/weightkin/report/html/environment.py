@@ -32,7 +32,7 @@ from weightkin.report.glossary import anchor_of, meaning_of, term_of
 from weightkin.report.kind_groups import glyph_path
 from weightkin.report.lists import count_words
 from weightkin.report.nodes import kind_words, related_words, unshown_words
-from weightkin.report.parent_words import parent_words, rival_words
+from weightkin.report.parent_words import parent_words, rival_words, support_number
 from weightkin.report.registry import looked_words, numbered, relation_words
 from weightkin.report.sentences import brief_words, n_left, scanned_words
 from weightkin.report.terminal import (
@@ -120,6 +120,7 @@ def environment(*, is_served: bool = False) -> jinja2.Environment:
         "related": related_words,
         "unshown": unshown_words,
         "relation": relation_words,
+        "support": support_number,
         "scanned": scanned_words,
         "left": n_left,
         "path": path_words,
