@@ -426,6 +426,23 @@ def test_models_that_could_not_be_tested_are_not_said_to_have_no_relatives(fille
     assert "vit-a" in untested
 
 
+def test_a_family_whose_ancestor_is_not_here_is_called_after_a_model_that_is(filled, tmp_path):
+    found = copy_of(filled, tmp_path)
+    ids = {m.name: m.id for m in Registry(found).list()}
+    names = ("llama-a", "llama-b", "llama-a-ft1")
+    nodes = [FamilyNode(id=x, name=x, registered=(ids[x],)) for x in names]
+    nodes.append(FamilyNode(id="unobserved-1", observed=False))
+    made = [("unobserved-1", "llama-b"), ("unobserved-1", "llama-a"), ("llama-a", "llama-a-ft1")]
+    edges = [FamilyEdge(parent=a, child=b, kind="fine-tuned") for a, b in made]
+    with opened(found, to_write=True) as connection:
+        kept_graph.keep(connection, known_of(graph(nodes, edges, version=__version__)))
+    with open_desk(found, work=slow.for_ever) as service:
+        text = TestClient(make_app(service), base_url=HERE).get("/family").text
+    title = "Family of llama-a and 2 others, whose common ancestor is not here"
+    assert f"<h1>{title}</h1>" in text
+    assert f"<title>{title} · weightkin</title>" in text
+
+
 def test_addresses_keep_what_was_asked():
     asked = Asked(q="a b", sort="name", page=3)
     assert asked.address(family="7") == "/?q=a+b&sort=name&family=7"

@@ -7,9 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Path
 from starlette.responses import RedirectResponse, Response
 
+from weightkin.report.html.one_family import n_models
 from weightkin.web.asking import JobOrKept, PageNumber, Text, unanswered
 from weightkin.web.downloads import OfGraph, download, links
-from weightkin.web.familypage import Families, n_models, part_of, with_name, with_number
+from weightkin.web.familypage import Families, part_of, with_name, with_number
 from weightkin.web.job_service import JobService
 from weightkin.web.templates import Templates
 

@@ -22,7 +22,7 @@ from weightkin.report.html.graph_model import (
     family_parts,
     is_above,
 )
-from weightkin.report.html.one_family import by_family, top_of
+from weightkin.report.html.one_family import by_family, family_title, n_models, named_after
 from weightkin.web.job_service import FamilyAnswer, JobService
 
 EDGES_ON_PAGE = 200
@@ -36,6 +36,7 @@ class DrawnFamily:
 
     number: int  # from 1
     name: str
+    title: str
     drawing: Drawing
     numbers: frozenset[int]  # of edges, in the whole graph
 
@@ -172,7 +173,8 @@ class Families:
             families=tuple(
                 DrawnFamily(
                     number=i,
-                    name=part.nodes[top_of(part)].label,
+                    name=named_after(part).label,
+                    title=family_title(part),
                     drawing=part,
                     numbers=frozenset(at[edge.parent, edge.child] for edge in part.edges),
                 )
@@ -183,11 +185,6 @@ class Families:
             skipped=graph.skipped,
             components=tuple(shared_components(graph.nodes)),
         )
-
-
-def n_models(nodes: Sequence[DrawnNode]) -> int:
-    """Registered models of some nodes, those with the contents of another one too."""
-    return sum(1 + len(x.also) for x in nodes if x.is_observed)
 
 
 def with_name(drawn: DrawnGraph, text: str) -> DrawnFamily | None:
@@ -219,8 +216,7 @@ def part_of(graph: FamilyGraph, family: DrawnFamily) -> FamilyGraph:
 
 
 def _view(family: DrawnFamily) -> Markup:
-    saves = [(f"/family/graphml?family={family.number}", "GraphML")]
-    return graph_view(family.drawing, f"Family of {family.name}", saves)
+    return graph_view(family.drawing, f"Family of {family.name}")
 
 
 def _declared(
