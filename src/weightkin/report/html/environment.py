@@ -36,8 +36,8 @@ from weightkin.report.parent_words import parent_words, rival_words, support_num
 from weightkin.report.registry import looked_words, numbered, relation_words
 from weightkin.report.sentences import brief_words, n_left, scanned_words
 from weightkin.report.terminal import (
-    AXIS_WORDS,
     PART_WORDS,
+    axis_words,
     command_text,
     file_size,
     is_test_too_small,
@@ -112,7 +112,7 @@ def environment(*, is_served: bool = False) -> jinja2.Environment:
         "rivals": lambda edge, labels: rival_words(edge, labels.__getitem__),
         "effect": effect_words,
         "command_text": lambda words: command_text(*words),
-        "axis": lambda name: AXIS_WORDS.get(name, name),
+        "axis": axis_words,
         "verdict": lambda verdict: PART_WORDS.get(verdict, verdict),
         "kinds": kind_words,
         "kind": lambda kind: "kind unknown" if kind == "unknown" else kind,
