@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from starlette.testclient import TestClient
 
-from tests.families import graph
+from tests.families import graph, possible
 from tests.registry.sealed import change, reseal
 from tests.web import slow
 from tests.web.conftest import copy_of, serving
@@ -259,7 +259,8 @@ def test_a_parent_that_is_undetermined_is_called_so_and_counted_apart(filled, tm
     nodes.append(FamilyNode(id="llama-a-ft1", name="llama-a-ft1", duplicates=("llama-a-ft2",),
                             registered=(ids["llama-a-ft1"], ids["llama-a-ft2"])))  # fmt: skip
     edges = [FamilyEdge(parent="llama-a", child="llama-a-ft1", kind="fine-tuned",
-                        direction_probability=0.97, parent_probability=0.6, log10_pvalue=-9.0),
+                        direction_probability=0.97, parent_probability=0.6, log10_pvalue=-9.0,
+                        parents=possible(**{"llama-a": 0.6}, unobserved=0.3, root=0.1)),
              FamilyEdge(parent="llama-a", child="llama-b", kind="fine-tuned",
                         direction="determined", parent_probability=0.9)]  # fmt: skip
     with opened(found, to_write=True) as connection:
@@ -276,6 +277,8 @@ def test_a_parent_that_is_undetermined_is_called_so_and_counted_apart(filled, tm
         assert '<span class="badge possible">possible</span>' in copy
         assert " · licence cc-by-nc-4.0" in copy
         assert ">undeclared</span>" not in copy
+        assert "; probability as the parent 0.60; as the older of the two 0.97" in copy
+        assert "or a model that is not here 0.30, none of them 0.10" in copy
         assert "Licence conflict" not in copy
         licences = copy.split("Licences of its ancestors</h2>")[1].split("</table>")[0]
         assert "weights, parent undetermined" in licences
