@@ -3,7 +3,7 @@
 import pytest
 
 from weightkin.anatomy import Axis
-from weightkin.report.showing import _axis_lines, _kinds
+from weightkin.report.showing import axis_kinds, axis_lines
 from weightkin.report.terminal import axis_words
 
 
@@ -14,11 +14,13 @@ def axis(name, kind):
 
 def test_axes_of_a_model_are_listed_by_kind_in_words():
     plain = [axis("mlp", "units"), axis("vo", "vo"), axis("residual", "residual")]
-    assert _kinds(plain) == "hidden units (mlp), V/O dimensions, residual width"
+    assert axis_kinds(plain) == "hidden units (mlp), V/O dimensions, residual width"
     several = [axis(f"mlp.{k}", "units") for k in range(8)] + [axis("heads", "heads")] * 2
-    assert _kinds(several) == ("hidden units (mlp.0, mlp.1, mlp.2, mlp.3, mlp.4, 3 more), heads")
-    assert _kinds([axis("units", "units")]) == "hidden units"
-    lines = "\n".join(_axis_lines(plain))
+    assert axis_kinds(several) == (
+        "hidden units (mlp.0, mlp.1, mlp.2, mlp.3, mlp.4, 3 more), heads"
+    )
+    assert axis_kinds([axis("units", "units")]) == "hidden units"
+    lines = "\n".join(axis_lines(plain))
     assert "hidden units (mlp)" in lines
     assert "V/O dimensions" in lines
 

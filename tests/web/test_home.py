@@ -234,7 +234,7 @@ def test_licences_of_all_ancestors_stand_in_one_table(filled, tmp_path):
                        **sure) for a, b, w in edges]  # fmt: skip
     nodes = [FamilyNode(id=x, name=x, registered=(ids[x],)) for x in licences]
     with opened(found, to_write=True) as connection:
-        kept_graph.keep(connection, known_of(graph(nodes, made)))
+        kept_graph.keep(connection, known_of(graph(nodes, made, version=__version__)))
     with open_desk(found, work=slow.for_ever) as service:
         client = TestClient(make_app(service), base_url=HERE)
         text = client.get(f"/models/{ids['llama-a-ft2']}").text
@@ -264,7 +264,7 @@ def test_a_parent_that_is_undetermined_is_called_so_and_counted_apart(filled, tm
              FamilyEdge(parent="llama-a", child="llama-b", kind="fine-tuned",
                         direction="determined", parent_probability=0.9)]  # fmt: skip
     with opened(found, to_write=True) as connection:
-        kept_graph.keep(connection, known_of(graph(nodes, edges)))
+        kept_graph.keep(connection, known_of(graph(nodes, edges, version=__version__)))
     with open_desk(found, work=slow.for_ever) as service:
         client = TestClient(make_app(service), base_url=HERE)
         child = client.get(f"/models/{ids['llama-a-ft1']}").text
@@ -385,10 +385,34 @@ def test_the_graph_of_a_job_links_to_no_model_that_was_removed(path, tmp_path):
         Registry(service.registry).remove("#11")
         for found in (families.latest(), families.latest()):
             assert not found.answer.is_young
-            assert [x.label for x in found.nodes.values() if not x.href] == ["vit-a-ft1"]
+            assert not {"vit-a", "vit-a-ft1"} & found.nodes.keys()  # its family is left out
+            assert found.n_missing == 1
         Registry(service.registry).remove("#12")
-        links = [x.href for x in families.latest().nodes.values()]
-        assert len(links) - links.count("") == 10
+        nodes = families.latest().nodes.values()
+        assert len(nodes) == 9
+        assert all(x.href for x in nodes)
+
+
+def test_the_api_lists_no_model_of_a_job_that_was_removed(path, tmp_path):
+    with open_desk(copy_of(path, tmp_path), work=slow.for_ever) as service:
+        record = found_family(service.registry).graph.to_json(None)
+        change(service.registry, "DELETE FROM family")
+        job = Job(id=7, kind="family", title="", asked={}, stamp=service.stamp(), state="done",
+                  made="2999", ended="2999")  # fmt: skip
+        jobs = SimpleNamespace(latest=lambda *_, **__: job, get=lambda _: job,
+                               record=lambda _: record)  # fmt: skip
+        client = TestClient(make_app(replace(service, jobs=jobs)), base_url=HERE)
+        named = {x["id"] for x in client.get("/api/family").json()["nodes"]}
+        assert {"vit-a", "vit-a-ft1", "moe-a"} <= named
+        assert figures(client.get("/").text)["Families"] == "4"  # home has the graph of the job
+        for number in (11, 12):
+            Registry(service.registry).remove(f"#{number}")
+        graph = client.get("/api/family").json()
+        assert {x["id"] for x in graph["nodes"]} == named - {"vit-a", "vit-a-ft1", "moe-a"}
+        assert not any("vit-a" in (x["parent"], x["child"]) for x in graph["edges"])
+        assert "moe-a" in client.get(f"/api/jobs/{job.id}/record").text  # what it found then
+        assert "1 model not in this graph yet" in client.get("/family").text
+        assert figures(client.get("/").text)["Not in the family graph"] == "1"
 
 
 @pytest.mark.parametrize("other", ["level", "seed", "version", "seal"])
@@ -398,6 +422,15 @@ def test_a_graph_of_another_question_or_a_damaged_one_replaces_none_of_a_job(pat
         with opened(service.registry, to_write=True) as connection:
             more = {"level": {"alpha": 0.05}, "seed": {"seed": 1}, "version": {"version": "0.1.0"}}
             kept_graph.keep(connection, known_of(replace(first, **more.get(other, {}))))
+        with TestClient(make_app(service), base_url=HERE) as client:
+            text = client.get("/").text
+        said = {"level": "level 0.05 and the seed 0", "seed": "level 1e-06 and the seed 1",
+                "version": "(weightkin 0.1.0)"}  # fmt: skip
+        assert (said.get(other, "significance level") in text) == (other != "seal")
+        assert ("not known yet" in text) == (other != "seal")
+        assert {x.family for x in Registry(service.registry).listing().described} == (
+            {"llama-a", "llama-b", "gpt-a", "vit-a", ""} if other == "seal" else {""}
+        )
         if other == "seal":
             change(service.registry, "UPDATE family SET found = '2999'")
         assert service.newest_family() is None

@@ -70,8 +70,8 @@ def model_lines(record: ModelRecord, *, is_full: bool = False) -> list[str]:
     if not record.axes:
         return lines
     if is_full:
-        return [*lines, "", *_axis_lines(record.axes)]
-    lines.append(fact("axes", _kinds(record.axes)))
+        return [*lines, "", *axis_lines(record.axes)]
+    lines.append(fact("axes", axis_kinds(record.axes)))
     said = "an axis is a set of units in an arbitrary order; tests compare it (-v: its tensors)"
     return [*lines, Line.of((f"  {said}", "faint"))]
 
@@ -118,7 +118,7 @@ def _stacks(stacks: Mapping[str, int]) -> str:
     return ", ".join([*named, *([f"{more} more"] if more else [])]) or "none found"
 
 
-def _kinds(axes: Sequence[Axis]) -> str:
+def axis_kinds(axes: Sequence[Axis]) -> str:
     """The kinds of axes, hidden units with what they belong to."""
     names: dict[str, dict[str, None]] = {}
     for axis in axes:
@@ -132,7 +132,7 @@ def _kind(kind: str, names: Sequence[str]) -> str:
     return f"{words} ({', '.join([*named[:MOST_NAMED], *more])})" if named else words
 
 
-def _axis_lines(axes: Sequence[Axis]) -> list[str]:
+def axis_lines(axes: Sequence[Axis]) -> list[str]:
     """A table of the axes, equal ones of several blocks in one line; the record has all of it."""
     shown: dict[tuple[str, ...], list[int]] = {}
     for axis in axes:
