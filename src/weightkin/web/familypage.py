@@ -39,6 +39,7 @@ class DrawnFamily:
     title: str
     drawing: Drawing
     numbers: frozenset[int]  # of edges, in the whole graph
+    n_by_weights: int = 1  # families of the graph in it, which declared edges join
 
     @property
     def n_models(self) -> int:
@@ -161,6 +162,7 @@ class Families:
         untested = set(graph.untested)
         whole = drawing(nodes, [*inferred, *_declared(graph, inferred, models)])
         parts = by_family(whole)
+        home = {x: k for k, members in enumerate(graph.components) for x in members}
         alone = [node for part in parts if not part.edges for node in part.nodes]
         at = {(edge.parent, edge.child): i for i, edge in enumerate(whole.edges)}
         return DrawnGraph(
@@ -177,6 +179,7 @@ class Families:
                     title=family_title(part),
                     drawing=part,
                     numbers=frozenset(at[edge.parent, edge.child] for edge in part.edges),
+                    n_by_weights=len({home[x.id] for x in part.nodes}),
                 )
                 for i, part in enumerate((x for x in parts if x.edges), 1)
             ),
