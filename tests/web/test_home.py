@@ -316,7 +316,10 @@ def test_the_family_page_shows_the_graph_that_is_in_the_registry(client, path, t
     text = client.get("/family").text
     assert "Draw the family graph" not in text
     assert "<h1>Family of llama-a</h1>" in text
-    assert "6 models, 5 edges, 1 of them only declared by a model. By their weights these are 2" in text
+    assert (
+        "6 models, 5 edges, 1 of them only declared by a model. By their weights these are 2"
+        in text
+    )
     edge = re.search(r'href="(/family/edges/0/\d+)"', text)[1]
     assert "was probably made from" in client.get(edge).text
     assert client.get("/family/edges/0/999").status_code == 404
