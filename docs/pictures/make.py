@@ -5,11 +5,13 @@
 
 Each is a part of the report that the command of the gallery writes with `--html`, or a page that
 `weightkin serve` shows of a registry of models of the zoo, some of which declare a parent or a
-licence that their weights contradict.
+licence that their weights contradict. family.png, which lies in docs, is what `tree --png` draws of
+the models of `make demo`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -38,6 +40,7 @@ PICTURES = {  # file: the part of the report it shows, and the command
     ),
     "check.png": (TOP, "check zoo/models/llama-a-ft1 --deny zoo/models/llama-a"),
 }
+FAMILY = "family.png"
 WINDOW = {"width": 1280, "height": 860}
 PAGES = {  # file: the page of a server it shows, and what must be on it
     "serve-home.png": ("/", "td a.name"),
@@ -127,16 +130,27 @@ def visit(page: Page, address: str, name: str) -> None:
     page.screenshot(path=HERE / name)
 
 
+def draw_family(folder: Path) -> None:
+    """The picture of the family graph of all models of the zoo."""
+    truth = json.loads((ROOT / "zoo" / "truth.json").read_text(encoding="utf-8"))
+    models = [str(Path("zoo") / x["path"]) for x in truth.values()]
+    file = folder / FAMILY
+    run([sys.executable, "-m", "weightkin", "tree", *models, "--png", str(file), "-q"])
+    shutil.move(file, HERE.parent / FAMILY)
+
+
 def main() -> None:
     """Make all pictures, or those that are named."""
     path = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-    wanted = sys.argv[1:] or [*PICTURES, *PAGES]
+    wanted = sys.argv[1:] or [*PICTURES, *PAGES, FAMILY]
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
         page = browser.new_page(java_script_enabled=False)
         for name in [x for x in wanted if x in PICTURES]:
             part, command = PICTURES[name]
             take(page, report(command, Path(folder)), part, HERE / name)
+        if FAMILY in wanted:
+            draw_family(Path(folder))
         pages = [x for x in wanted if x in PAGES]
         if pages:
             page = browser.new_page(viewport=WINDOW)

@@ -251,7 +251,9 @@ def test_a_saved_record_is_written_in_every_format(tmp_path):
     assert done.returncode == 4
     assert "it has dot, mermaid, graphml, gexf, newick, json, html" in done.stderr
     page = tmp_path / "page.html"
-    assert command("render", saved, "--html", page).stdout.startswith("8 models: ")
+    assert command("render", saved, "--html", page).stdout.startswith(
+        "8 models (1 duplicate): 7 in 1 family, "
+    )
     assert "<svg" in page.read_text()
     assert command("render", saved, "--html", page, "--format", "dot").returncode == 4
 

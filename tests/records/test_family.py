@@ -125,9 +125,22 @@ def test_a_broken_record_is_one_line(path, value):
 
 def test_the_sentence_counts():
     assert families.small().sentence == (
-        "8 models: 1 family, 1 without relatives, 1 duplicate, 1 unobserved ancestor,"
+        "8 models (1 duplicate): 7 in 1 family, 1 without relatives, 1 unobserved ancestor,"
         " 6 edges (1 with an undetermined parent)"
     )
+
+
+def test_the_models_of_the_sentence_add_up():
+    whole = families.small()
+    nodes = [*whole.nodes, FamilyNode(id="far", name="far", duplicates=("far-copy", "far-too")),
+             FamilyNode(id="odd", name="odd")]  # fmt: skip
+    more = replace(whole, nodes=tuple(nodes), not_testable=("far", "ft"),
+                   components=(*whole.components, ("far",), ("odd",)))  # fmt: skip
+    assert more.sentence.startswith(
+        "12 models (3 duplicates): 7 in 1 family, 2 without relatives, 3 not testable, 1 unobserved"
+    )
+    alone = families.graph(nodes[-2:], [], [("far",), ("odd",)])
+    assert alone.sentence == "4 models (2 duplicates): no family, 4 without relatives"
 
 
 def test_parents_come_heaviest_first():

@@ -82,7 +82,7 @@ def test_the_command_prints_descendants_and_what_may_be_one(registry, tmp_path):
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == (
-        "root: 2 descendants among 5 models; 1 more may descend from it (parent undetermined)"
+        "root: 2 descendants among 4 other models; 1 more may descend from it (parent undetermined)"
     )
     (grandchild,) = [line.split() for line in lines if " grandchild " in line]
     assert grandchild[2:4] == ["child", "fine-tuned"]

@@ -1,13 +1,15 @@
 """Claim: a family graph and earlier comparisons say which declared parents the weights confirm."""
 
 import sqlite3
+from dataclasses import replace
 
 import pytest
 
 from tests.families import graph
+from weightkin.records import clue
 from weightkin.records.family import FamilyEdge, FamilyNode
 from weightkin.records.registry import Registered, Step
-from weightkin.registry.declarations import Named, check_declared, matching
+from weightkin.registry.declarations import Named, check_declared, matching, parent_figures
 from weightkin.registry.placement import Placement
 from weightkin.registry.proposing import Compared, Request
 from weightkin.registry.standing import Placing
@@ -118,3 +120,15 @@ def test_only_a_determined_parent_is_undeclared():
         ("undetermined", "possible"),
     ]
     assert [x.is_undeclared for x in found] == [True, False]
+
+
+def test_an_inferred_parent_has_its_figures():
+    far = clue("relative-distance", distance=0.125)
+    step = Step(parent="base", child="own", parent_id=1, kind="cast", parent_probability=0.47,
+                direction_probability=0.9, evidence=(far,))  # fmt: skip
+    first, own = (replace(registered(k, "x"), added=f"2026-11-{k:02}") for k in (1, 9))
+    known = {"kind": "cast", "probability": 0.47, "older": 0.9, "distance": 0.125}
+    assert parent_figures(step) == known
+    assert parent_figures(step, first, own) == {**known, "is_registered_first": True}
+    assert parent_figures(step, own, first) == {**known, "is_registered_first": False}
+    assert parent_figures(step, own, own) == known  # added by one call: nothing is known

@@ -127,7 +127,7 @@ def test_dot_holds_the_graph():
     labels["n6"] = "ancestor-1"
     assert {(labels[a], labels[b]) for a, b in edges} == edges_of(families.small())
     assert edges["n6", "n5"][1] == {"dir": "none"}
-    said = "quantised (4 bits)\np <= 1e-431\ndirection >0.99\nsupport 1.00"
+    said = "quantised (4 bits)\np <= 1e-431\ndirection >0.99"
     assert edges["n1", "n2"] == (said, {})
     assert "direction undetermined (0.60)" in edges["n6", "n5"][0]
     assert nodes["n6"] == ("(unobserved ancestor)", {"style": "dashed"})
@@ -138,7 +138,7 @@ def test_mermaid_holds_the_graph():
     assert nodes["n1"] == "ft"
     assert edges["n0", "n1"] == "-->"
     assert edges["n6", "n5"] == "---"
-    said = "quantised (4 bits)<br/>p #60;= 1e-431<br/>direction #62;0.99<br/>support 1.00"
+    said = "quantised (4 bits)<br/>p #60;= 1e-431<br/>direction #62;0.99"
     assert f'n1 -->|"{said}"| n2' in mermaid(families.small())
     assert len(edges) == 6
 

@@ -7,8 +7,9 @@ from weightkin.records.family import FamilyEdge, FamilyNode
 from weightkin.records.kinds import KINDS
 from weightkin.report.html import page
 from weightkin.report.html.environment import static_text
+from weightkin.report.html.graph import graph_values
 from weightkin.report.html.graph_model import DrawnEdge, DrawnNode, drawing, family_drawing
-from weightkin.report.html.one_family import by_family, top_of
+from weightkin.report.html.one_family import by_family, family_title, named_after
 from weightkin.report.html.outline import MOST_LEVELS, MOST_LINES, MOST_SIBLINGS, outline
 from weightkin.report.kind_groups import GLYPHS, GROUPS, glyph_path, group_of
 from weightkin.web.familypage import DrawnFamily
@@ -27,7 +28,6 @@ def test_a_family_too_large_for_a_sheet_is_an_outline_there():
 
 def test_an_outline_has_every_model_once_below_its_parent_and_names_further_ones():
     small, *alone = by_family(family_drawing(families.small()))
-    assert small.nodes[top_of(small)].label == "(unobserved ancestor)"
     assert [x.nodes[0].label for x in alone] == ["stranger"]
     lines = {x.node.label: x for x in outline(small)}
     assert len(lines) == len(small.nodes) == 7
@@ -39,8 +39,24 @@ def test_an_outline_has_every_model_once_below_its_parent_and_names_further_ones
 
 def test_a_family_counts_copies_and_no_ancestor_that_is_not_here():
     small, *_ = by_family(family_drawing(families.small()))
-    family = DrawnFamily(number=1, name="", drawing=small, numbers=frozenset())
+    family = DrawnFamily(number=1, name="", title="", drawing=small, numbers=frozenset())
     assert family.n_models == len(small.nodes) == 7  # one more for a copy, one less
+
+
+def test_a_family_is_called_after_a_model_that_somebody_has():
+    small, *_ = by_family(family_drawing(families.small()))
+    assert named_after(small).label == "base-a"  # the largest tree below the ancestor
+    assert family_title(small) == (
+        "Family of base-a and 6 others, whose common ancestor is not here"
+    )
+    (listed,) = graph_values(small)["families"]
+    assert (listed["name"], listed["n"]) == ("base-a", 7)
+    placed, *_ = by_family(family_drawing(families.placed()))
+    assert family_title(placed) == "Family of base"
+    two = [FamilyNode(id="ancestor-1", observed=False), *(FamilyNode(id=x, name=x) for x in "ab")]
+    edges = [FamilyEdge(parent="ancestor-1", child=x) for x in "ab"]
+    found, *_ = by_family(family_drawing(families.graph(two, edges)))
+    assert family_title(found) == "Family of a and 1 other, whose common ancestor is not here"
 
 
 def test_a_chain_without_end_is_cut_and_goes_no_further_in():

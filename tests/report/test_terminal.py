@@ -281,16 +281,32 @@ def test_a_search_that_compared_nothing_says_so():
     none = replace(search(), relatives=(), others=(), n_compared=0)
     assert none.sentence == "child: no relatives found among 2 models (no candidate to compare)"
     some = replace(none, n_compared=2)
-    assert some.sentence.endswith("(no evidence of shared weights with the 2 compared)")
+    assert some.sentence.endswith("(no evidence of shared weights with 2)")
+
+
+def test_the_models_of_the_sentence_of_a_search_add_up():
+    found = search().relatives[0]
+    lost = replace(found, summary=replace(found.summary, verdict="not-testable"))
+    free = replace(found, summary=replace(found.summary, verdict="no-evidence"))
+    some = replace(search(), relatives=(), others=(lost, free, free), n_scanned=9, n_compared=3,
+                   registered=replace(found.model, id=7, digest="wk1-own"))  # fmt: skip
+    assert some.sentence == (
+        "child: no relatives found among 8 other models"
+        " (no evidence of shared weights with 2, 1 not testable, 5 not compared)"
+    )
+    copied = replace(some, registered=found.model)  # its contents, under another name, are compared
+    assert "among 9 other models" in copied.sentence
+    assert "6 not compared" in copied.sentence
 
 
 def test_a_search_that_compared_some_says_at_least():
     some = replace(search(), n_scanned=9, n_compared=2)
-    assert some.sentence == "child: at least 1 relative among 9 models (2 of 9 compared)"
-    inside = replace(some, registered=some.relatives[0].model)
-    assert "(2 of 8 compared)" in search_lines(inside)[0]
+    assert some.sentence == "child: at least 1 relative among 9 models (7 not compared)"
+    inside = replace(some, registered=replace(some.relatives[0].model, digest="wk1-own"))
+    assert "at least 1 relative among 8 other models (6 not compared)" in search_lines(inside)[0]
+    assert "8 other models scanned, 2 of them compared in" in search_lines(inside)[-1]
     assert "1 relative among 2 compared, 1 parent, " in repr(inside)
-    assert replace(inside, n_compared=8).sentence == "child: 1 relative among 9 models"
+    assert replace(inside, n_compared=8).sentence == "child: 1 relative among 8 other models"
 
 
 @pytest.mark.parametrize(

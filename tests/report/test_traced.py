@@ -148,6 +148,19 @@ def test_a_parent_that_is_only_possible_is_called_so_with_its_licence(state):
         assert "undeclared" not in form(of_trace(record))
 
 
+def test_a_possible_parent_says_how_probable_how_far_and_which_came_first():
+    data = {"kind": "cast", "probability": 0.473, "older": 0.999, "distance": 0.12345,
+            "is_registered_first": False}  # fmt: skip
+    record = trace_of(path=(step(1, 2),), declared=(replace(POSSIBLE, data=data),))
+    words = (
+        "possibly a parent (kind: cast; probability as the parent 0.47; as the older of the two"
+        " >0.99; overall distance 0.123; registered after this model)"
+    )
+    assert f"possible    m1: {words}" in "\n".join(trace_lines(record))
+    unknown = replace(POSSIBLE, data={"kind": "unknown", "is_registered_first": True})
+    assert unknown.sentence == "possibly a parent (kind unknown; registered before this model)"
+
+
 def test_a_sure_parent_that_is_not_declared_stands_with_its_licence():
     model = relative(1, "m1", "wk1-1")
     model = replace(model, model=replace(model.model, licence="mit"))
@@ -157,8 +170,8 @@ def test_a_sure_parent_that_is_not_declared_stands_with_its_licence():
     assert '"undeclared"' in in_toto(of_trace(record))
 
 
-@pytest.mark.parametrize(("support", "words"), [(0.0, "–"), (0.93, "0.93")])
-def test_support_is_explained_and_left_out_where_it_says_nothing(support, words):
+@pytest.mark.parametrize(("support", "words"), [(0.0, "0.00"), (0.93, "0.93")])
+def test_support_is_explained(support, words):
     record = trace_of(path=(step(1, 2, support=support),))
     text = str(body(record))
     assert f'data-label="Support" class="num">{words}</td>' in text

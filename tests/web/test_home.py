@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from starlette.testclient import TestClient
 
-from tests.families import graph
+from tests.families import graph, possible
 from tests.registry.sealed import change, reseal
 from tests.web import slow
 from tests.web.conftest import copy_of, serving
@@ -181,6 +181,11 @@ def test_the_page_of_a_model_shows_its_place_before_any_search(client):
     assert "quantised" in text.split("Path to the root")[1]
     assert 'class="term" data-term="support" title="share of resamples' in text
     assert "<strong>apache-2.0</strong> (permissive) permits more than" in text
+    assert client.get("/api/models/4").json()["ancestors"] == [{
+        "id": 1, "name": "llama-a", "steps": 1, "basis": "determined", "licence": "cc-by-nc-4.0",
+        "conflict": "conflict", "own_licence": "apache-2.0", "own_class": "permissive",
+        "ancestor_licence": "cc-by-nc-4.0", "ancestor_class": "non-commercial",
+    }]  # fmt: skip
     assert "no shared weights were found, or it was derived from this model" in text
     assert "none found" not in text
     children = client.get("/models/1").text.split("<h2>Children</h2>")[1]
@@ -213,6 +218,38 @@ def test_a_model_says_what_was_read_what_was_left_out_and_what_is_kept(path, mon
         assert re.search(r"Kept here</dt><dd>[\d,]+ values, [\d.]+ % of them", text)
 
 
+def test_licences_of_all_ancestors_stand_in_one_table(filled, tmp_path):
+    found = copy_of(filled, tmp_path)
+    licences = {"llama-a": "cc-by-nc-4.0", "llama-a-ft1": "mit", "llama-b": "gpl-3.0",
+                "llama-c": "my-own", "llama-a-ft2": "mit"}  # fmt: skip
+    for name, licence in licences.items():
+        change(found, f"UPDATE models SET licence = '{licence}', parents = '[]'"
+                      f" WHERE name = '{name}'")  # fmt: skip
+    reseal(found)
+    ids = {m.name: m.id for m in Registry(found).list()}
+    sure = {"direction": "determined", "parent_probability": 0.99, "log10_pvalue": -400.0}
+    edges = [("llama-a", "llama-a-ft1", 1.0), ("llama-a-ft1", "llama-a-ft2", 0.5),
+             ("llama-b", "llama-a-ft2", 0.5), ("llama-c", "llama-b", 1.0)]  # fmt: skip
+    made = [FamilyEdge(parent=a, child=b, weight=w, kind="merged" if w < 1 else "fine-tuned",
+                       **sure) for a, b, w in edges]  # fmt: skip
+    nodes = [FamilyNode(id=x, name=x, registered=(ids[x],)) for x in licences]
+    with opened(found, to_write=True) as connection:
+        kept_graph.keep(connection, known_of(graph(nodes, made, version=__version__)))
+    with open_desk(found, work=slow.for_ever) as service:
+        client = TestClient(make_app(service), base_url=HERE)
+        text = client.get(f"/models/{ids['llama-a-ft2']}").text
+        table = text.split("Licences of its ancestors</h2>")[1].split("</table>")[0]
+        rows = [re.sub(r"<[^>]+>", " ", x).split() for x in table.split("<tr>")[2:]]
+        assert [(x[0], x[2], x[4], x[5]) for x in rows] == [
+            ("llama-a-ft1", "1", "mit", "no"), ("llama-b", "1", "gpl-3.0", "conflict"),
+            ("llama-a", "2", "cc-by-nc-4.0", "conflict"), ("llama-c", "2", "my-own", "cannot"),
+        ]  # fmt: skip
+        said = client.get(f"/api/models/{ids['llama-a-ft2']}").json()["ancestors"]
+        assert [x["conflict"] for x in said] == ["none", "conflict", "conflict", "unknown"]
+        root = client.get(f"/models/{ids['llama-a']}")
+        assert "Licences of its ancestors" not in root.text
+
+
 def test_a_parent_that_is_undetermined_is_called_so_and_counted_apart(filled, tmp_path):
     found = copy_of(filled, tmp_path)
     change(found, "UPDATE models SET licence = 'cc-by-nc-4.0' WHERE name = 'llama-a'")
@@ -222,11 +259,12 @@ def test_a_parent_that_is_undetermined_is_called_so_and_counted_apart(filled, tm
     nodes.append(FamilyNode(id="llama-a-ft1", name="llama-a-ft1", duplicates=("llama-a-ft2",),
                             registered=(ids["llama-a-ft1"], ids["llama-a-ft2"])))  # fmt: skip
     edges = [FamilyEdge(parent="llama-a", child="llama-a-ft1", kind="fine-tuned",
-                        direction_probability=0.97, parent_probability=0.6, log10_pvalue=-9.0),
+                        direction_probability=0.97, parent_probability=0.6, log10_pvalue=-9.0,
+                        parents=possible(**{"llama-a": 0.6}, unobserved=0.3, root=0.1)),
              FamilyEdge(parent="llama-a", child="llama-b", kind="fine-tuned",
                         direction="determined", parent_probability=0.9)]  # fmt: skip
     with opened(found, to_write=True) as connection:
-        kept_graph.keep(connection, known_of(graph(nodes, edges)))
+        kept_graph.keep(connection, known_of(graph(nodes, edges, version=__version__)))
     with open_desk(found, work=slow.for_ever) as service:
         client = TestClient(make_app(service), base_url=HERE)
         child = client.get(f"/models/{ids['llama-a-ft1']}").text
@@ -239,7 +277,13 @@ def test_a_parent_that_is_undetermined_is_called_so_and_counted_apart(filled, tm
         assert '<span class="badge possible">possible</span>' in copy
         assert " · licence cc-by-nc-4.0" in copy
         assert ">undeclared</span>" not in copy
+        assert "; probability as the parent 0.60; as the older of the two 0.97" in copy
+        assert "or a model that is not here 0.30, none of them 0.10" in copy
         assert "Licence conflict" not in copy
+        licences = copy.split("Licences of its ancestors</h2>")[1].split("</table>")[0]
+        assert "weights, parent undetermined" in licences
+        assert "cannot tell" in licences  # it declares no licence
+        assert "possible</span><p" in child.split("Licences of its ancestors</h2>")[1]  # mit
         assert client.get("/").text.count("fine-tuned, parent undetermined") == 2  # and its copy
         made = client.get(f"/models/{ids['llama-a']}").text.split("Models made from it</dt>")[1]
         assert made.startswith('<dd><a href="#made">1</a> <span class="how">1 more, parent undet')
@@ -272,6 +316,10 @@ def test_the_family_page_shows_the_graph_that_is_in_the_registry(client, path, t
     text = client.get("/family").text
     assert "Draw the family graph" not in text
     assert "<h1>Family of llama-a</h1>" in text
+    assert (
+        "6 models, 5 edges, 1 of them only declared by a model. By their weights these are 2"
+        in text
+    )
     edge = re.search(r'href="(/family/edges/0/\d+)"', text)[1]
     assert "was probably made from" in client.get(edge).text
     assert client.get("/family/edges/0/999").status_code == 404
@@ -341,10 +389,34 @@ def test_the_graph_of_a_job_links_to_no_model_that_was_removed(path, tmp_path):
         Registry(service.registry).remove("#11")
         for found in (families.latest(), families.latest()):
             assert not found.answer.is_young
-            assert [x.label for x in found.nodes.values() if not x.href] == ["vit-a-ft1"]
+            assert not {"vit-a", "vit-a-ft1"} & found.nodes.keys()  # its family is left out
+            assert found.n_missing == 1
         Registry(service.registry).remove("#12")
-        links = [x.href for x in families.latest().nodes.values()]
-        assert len(links) - links.count("") == 10
+        nodes = families.latest().nodes.values()
+        assert len(nodes) == 9
+        assert all(x.href for x in nodes)
+
+
+def test_the_api_lists_no_model_of_a_job_that_was_removed(path, tmp_path):
+    with open_desk(copy_of(path, tmp_path), work=slow.for_ever) as service:
+        record = found_family(service.registry).graph.to_json(None)
+        change(service.registry, "DELETE FROM family")
+        job = Job(id=7, kind="family", title="", asked={}, stamp=service.stamp(), state="done",
+                  made="2999", ended="2999")  # fmt: skip
+        jobs = SimpleNamespace(latest=lambda *_, **__: job, get=lambda _: job,
+                               record=lambda _: record)  # fmt: skip
+        client = TestClient(make_app(replace(service, jobs=jobs)), base_url=HERE)
+        named = {x["id"] for x in client.get("/api/family").json()["nodes"]}
+        assert {"vit-a", "vit-a-ft1", "moe-a"} <= named
+        assert figures(client.get("/").text)["Families"] == "4"  # home has the graph of the job
+        for number in (11, 12):
+            Registry(service.registry).remove(f"#{number}")
+        graph = client.get("/api/family").json()
+        assert {x["id"] for x in graph["nodes"]} == named - {"vit-a", "vit-a-ft1", "moe-a"}
+        assert not any("vit-a" in (x["parent"], x["child"]) for x in graph["edges"])
+        assert "moe-a" in client.get(f"/api/jobs/{job.id}/record").text  # what it found then
+        assert "1 model not in this graph yet" in client.get("/family").text
+        assert figures(client.get("/").text)["Not in the family graph"] == "1"
 
 
 @pytest.mark.parametrize("other", ["level", "seed", "version", "seal"])
@@ -354,6 +426,15 @@ def test_a_graph_of_another_question_or_a_damaged_one_replaces_none_of_a_job(pat
         with opened(service.registry, to_write=True) as connection:
             more = {"level": {"alpha": 0.05}, "seed": {"seed": 1}, "version": {"version": "0.1.0"}}
             kept_graph.keep(connection, known_of(replace(first, **more.get(other, {}))))
+        with TestClient(make_app(service), base_url=HERE) as client:
+            text = client.get("/").text
+        said = {"level": "level 0.05 and the seed 0", "seed": "level 1e-06 and the seed 1",
+                "version": "(weightkin 0.1.0)"}  # fmt: skip
+        assert (said.get(other, "significance level") in text) == (other != "seal")
+        assert ("not known yet" in text) == (other != "seal")
+        assert {x.family for x in Registry(service.registry).listing().described} == (
+            {"llama-a", "llama-b", "gpt-a", "vit-a", ""} if other == "seal" else {""}
+        )
         if other == "seal":
             change(service.registry, "UPDATE family SET found = '2999'")
         assert service.newest_family() is None
@@ -366,6 +447,40 @@ def test_a_graph_of_another_question_or_a_damaged_one_replaces_none_of_a_job(pat
         found = replace(service, jobs=SimpleNamespace(latest=lambda *_, **__: job))
         assert found.newest_family().job == 7
         assert not found.newest_family().is_young
+
+
+def test_models_that_could_not_be_tested_are_not_said_to_have_no_relatives(filled, tmp_path):
+    found = copy_of(filled, tmp_path)
+    ids = {m.name: m.id for m in Registry(found).list()}
+    nodes = [FamilyNode(id=x, name=x, registered=(ids[x],)) for x in ("gpt-a", "vit-a")]
+    nodes.append(FamilyNode(id="moe-a", name="moe-a", duplicates=("moe-copy",),
+                            registered=(ids["moe-a"],)))  # fmt: skip
+    apart = graph(nodes, [], [(x.id,) for x in nodes], not_testable=("vit-a",), version=__version__)
+    with opened(found, to_write=True) as connection:
+        kept_graph.keep(connection, known_of(apart))
+    with open_desk(found, work=slow.for_ever) as service:
+        text = TestClient(make_app(service), base_url=HERE).get("/family").text
+    alone, untested = text.split('<section id="alone">')[1].split('<section id="untested">')
+    assert "vit-a" not in alone
+    assert "1 model could not be tested" in untested
+    assert "vit-a" in untested
+
+
+def test_a_family_whose_ancestor_is_not_here_is_called_after_a_model_that_is(filled, tmp_path):
+    found = copy_of(filled, tmp_path)
+    ids = {m.name: m.id for m in Registry(found).list()}
+    names = ("llama-a", "llama-b", "llama-a-ft1")
+    nodes = [FamilyNode(id=x, name=x, registered=(ids[x],)) for x in names]
+    nodes.append(FamilyNode(id="unobserved-1", observed=False))
+    made = [("unobserved-1", "llama-b"), ("unobserved-1", "llama-a"), ("llama-a", "llama-a-ft1")]
+    edges = [FamilyEdge(parent=a, child=b, kind="fine-tuned") for a, b in made]
+    with opened(found, to_write=True) as connection:
+        kept_graph.keep(connection, known_of(graph(nodes, edges, version=__version__)))
+    with open_desk(found, work=slow.for_ever) as service:
+        text = TestClient(make_app(service), base_url=HERE).get("/family").text
+    title = "Family of llama-a and 2 others, whose common ancestor is not here"
+    assert f"<h1>{title}</h1>" in text
+    assert f"<title>{title} · weightkin</title>" in text
 
 
 def test_addresses_keep_what_was_asked():
@@ -403,7 +518,7 @@ def test_pages_are_whole_and_axe_finds_nothing(shown, axe, where):
         assert tab.locator(".filters select").count() == 6
     else:
         assert tab.locator(".keys > div").count() == 5
-        assert tab.locator(".conflicts li").count() == 1
+        assert tab.locator(".conflicts tbody tr").count() == 1
         assert tab.locator(".path > li").count() == 2
         assert tab.locator(".parents > li").count() == 2
     for width in (1280, 390):

@@ -92,7 +92,7 @@ class Described(InShort):
     architecture: str = ""  # class of its config, or the family that its blocks are like
     n_parameters: int = 0
     dtype: str = ""  # of most parameters
-    family: str = ""  # first model registered of it, in the family graph that was found last
+    family: str = ""  # first model registered of it, in the family graph of the default level
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
 from pathlib import PurePath
 from string import ascii_lowercase, ascii_uppercase
+from typing import Any
 
 from weightkin.records.registry import DeclaredParent, Registered, Relative, State, Step
 from weightkin.registry.placement import Placement
@@ -61,11 +62,43 @@ def check_declared(
                     name=step.parent,
                     state="undeclared" if is_sure else "possible",
                     code="inferred" if is_sure else "perhaps",
-                    data={"kind": step.kind},
+                    data=parent_figures(step, tested[step.parent_id].model, found.request.own)
+                    if step.parent_id in tested
+                    else parent_figures(step),
                     id=step.parent_id,
                 )
             )
     return tuple(stated)
+
+
+def parent_figures(
+    step: Step, parent: Registered | None = None, own: Registered | None = None
+) -> dict[str, Any]:
+    """What is known of an inferred parent, as the data of its code.
+
+    Parameters
+    ----------
+    step : Step
+        The edge to it.
+    parent, own : Registered, optional
+        The two, where both are registered.
+
+    Returns
+    -------
+    dict
+        ``kind``; ``probability`` of this parent among all candidates; ``older``, the probability
+        that it is the older one of the two; ``distance``, and ``is_registered_first``, where known.
+    """
+    far = (x.data["distance"] for x in step.evidence if x.code == "relative-distance")
+    known: dict[str, Any] = {
+        "kind": step.kind,
+        "probability": step.parent_probability,
+        "older": step.direction_probability,
+        "distance": next(far, None),
+    }
+    if parent is not None and own is not None and parent.added != own.added:
+        known["is_registered_first"] = parent.added < own.added
+    return {k: x for k, x in known.items() if x is not None}
 
 
 def matching(connection: sqlite3.Connection, name: str) -> list[int]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
 from weightkin.records.family import FamilyGraph
 from weightkin.registry import kept_graph
+from weightkin.registry.kept_graph import ALPHA
+from weightkin.registry.known import KnownFamilies, known_of
 from weightkin.registry.layout import renumbered
-from weightkin.registry.registry import ALPHA
 from weightkin.registry.slots import slots_of
 from weightkin.registry.store import opened
 
@@ -59,9 +61,29 @@ def found_family(path: Path, *, alpha: float = ALPHA, seed: int = 0) -> FoundFam
     """
     with opened(path, to_write=False) as connection:
         known = kept_graph.kept(connection, alpha=alpha, seed=seed)
-        if known is None:
-            return None
-        held = slots_of(connection)
-        known = known.without(known.lost(held))
-        n_missing = sum(len(held[x].models) for x in held.keys() - known.groups(held).keys())
-        return FoundFamily(renumbered(known.whole(), held), n_missing)
+        return None if known is None else _as_registered(connection, known)
+
+
+def as_registered(path: Path, graph: FamilyGraph) -> FoundFamily:
+    """A graph that was found some time ago, as far as its models are still registered.
+
+    Raises
+    ------
+    UnusableRegistry
+        There is no registry, or it is damaged.
+    """
+    with opened(path, to_write=False) as connection:
+        return _as_registered(connection, known_of(graph))
+
+
+def other_question(path: Path) -> FamilyGraph | None:
+    """The head of the graph in the file, where that has another level, seed or version."""
+    with opened(path, to_write=False) as connection:
+        return kept_graph.other_question(connection)
+
+
+def _as_registered(connection: sqlite3.Connection, known: KnownFamilies) -> FoundFamily:
+    held = slots_of(connection)
+    known = known.without(known.lost(held))
+    n_missing = sum(len(held[x].models) for x in held.keys() - known.groups(held).keys())
+    return FoundFamily(renumbered(known.whole(), held), n_missing)

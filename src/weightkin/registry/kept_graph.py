@@ -12,6 +12,8 @@ from weightkin.registry.known import KnownFamilies, Nodes, nodes_of
 from weightkin.registry.sealing import Altered, seal
 from weightkin.registry.store import writing
 
+ALPHA = 1e-6  # level of a graph, and of a search, where no other is asked for
+
 
 def kept(connection: sqlite3.Connection, *, alpha: float, seed: int) -> KnownFamilies | None:
     """The graph in the file, if this version found it with these parameters.
@@ -36,6 +38,12 @@ def found_when(connection: sqlite3.Connection, *, alpha: float, seed: int) -> st
     """When the graph that `kept` gives was found (UTC, ISO 8601); no family of it is read."""
     there = _head(connection)
     return there[1] if there is not None and _is_of_now(there[0], alpha, seed) else None
+
+
+def other_question(connection: sqlite3.Connection) -> FamilyGraph | None:
+    """The head of the graph in the file where it is not the one that pages and lists show."""
+    there = _head(connection)
+    return None if there is None or _is_of_now(there[0], ALPHA, 0) else there[0]
 
 
 def stored(connection: sqlite3.Connection) -> KnownFamilies | None:

@@ -40,6 +40,7 @@ from weightkin.registry import (
     verifying,
 )
 from weightkin.registry.fitting import fitting
+from weightkin.registry.kept_graph import ALPHA
 from weightkin.registry.known import KnownFamilies
 from weightkin.registry.prepared import Prepared
 from weightkin.registry.proposing import Request
@@ -52,7 +53,6 @@ from weightkin.registry.store import (
 from weightkin.registry.stores import new_place, store_of
 from weightkin.registry.tracing import Traced
 
-ALPHA = 1e-6
 N_COMPARED = 32  # candidates that are compared
 
 

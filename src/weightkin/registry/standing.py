@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from weightkin.lineage.descent import Descent
+from weightkin.lineage.descent import Descent, EdgePath
 from weightkin.records.evidence import Verdict
 from weightkin.records.family import FamilyEdge, FamilyGraph
 from weightkin.records.registry import Registered, State, Step
@@ -104,8 +104,8 @@ class Placing:
                 family=first.name if first else "",
                 first=first.id if first else 0,
                 is_placed=bool(node),
-                parents=tuple(step_of(e, self.facts) for e in self._into.get(node, ())),
-                ancestors=tuple(self.facts[x].id for x in self._above(node) if x in self.facts),
+                parents=tuple(step_of(e, self.facts) for e in self.into(node)),
+                ancestors=tuple(self.facts[x].id for x in self.above(node) if x in self.facts),
                 declared=tuple(self._stated(model, x, recalled) for x in model.declared_parents),
             )
         return found
@@ -128,6 +128,14 @@ class Placing:
         behind = {x: tuple(models) for x, models in self.members.items()}
         return Placed(self.graph, node, facts, behind, "registry").placement()
 
+    def into(self, node: str) -> Sequence[FamilyEdge]:
+        """The edges to the parents of a node; none of what is no node."""
+        return self._into.get(node, ())
+
+    def above(self, node: str) -> Mapping[str, EdgePath]:
+        """The ancestors of a node by edges of determined direction, with the path from each."""
+        return self._descent.above(node) if node else {}
+
     @cached_property
     def _into(self) -> Mapping[str, Sequence[FamilyEdge]]:
         found: defaultdict[str, list[FamilyEdge]] = defaultdict(list)
@@ -142,9 +150,6 @@ class Placing:
     @cached_property
     def _descent(self) -> Descent:
         return Descent(self.graph)
-
-    def _above(self, node: str) -> Collection[str]:
-        return self._descent.above(node) if node else ()
 
     def _stated(self, model: Registered, name: str, recalled: Mapping[Pair, Verdict]) -> Stated:
         ids = self._named(name)
@@ -169,9 +174,9 @@ class Placing:
         a, b = self.nodes.get(own, ""), self.nodes.get(other, "")
         if not a or not b:
             return "open"
-        if a != b and b in self._above(a):
+        if a != b and b in self.above(a):
             return "above"
-        if a != b and a in self._above(b):
+        if a != b and a in self.above(b):
             return "below"
         if self._origins(a) & self._origins(b):
             return "related"
@@ -184,7 +189,7 @@ class Placing:
         """
         found, waiting = {node}, [node]
         while waiting:
-            new = {e.parent for e in self._into.get(waiting.pop(), ())} - found
+            new = {e.parent for e in self.into(waiting.pop())} - found
             found |= new
             waiting += new
         return found

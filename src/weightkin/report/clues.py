@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from weightkin.records import Clue
+from weightkin.records.form import probability_words
 from weightkin.records.registry import DeclaredParent
 from weightkin.report.reasons import Words, in_words
 from weightkin.text import counted, percent
@@ -203,6 +204,23 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     "together": "every step is determined, but all together only with {probability:.2f}",
     "step-undetermined": "the parent is undetermined ({probability:.2f})",
 }
+
+
+def possible_words(x: Mapping[str, Any]) -> list[str]:
+    """What is known of a parent that is only possible: its probability, who is older, how far."""
+    kind = x["kind"]
+    said = ["kind unknown" if kind == "unknown" else f"kind: {kind}"]
+    if "probability" in x:
+        said.append(f"probability as the parent {probability_words(x['probability'])}")
+    if "older" in x:
+        said.append(f"as the older of the two {probability_words(x['older'])}")
+    if "distance" in x:
+        said.append(f"overall distance {x['distance']:.3g}")
+    if "is_registered_first" in x:
+        said.append(f"registered {'before' if x['is_registered_first'] else 'after'} this model")
+    return said
+
+
 DECLARED_WORDS: Mapping[str, Words] = {
     "text": "{text}",
     "itself": "the model itself (same values)",
@@ -212,5 +230,5 @@ DECLARED_WORDS: Mapping[str, Words] = {
     "made-from-it": "related, but was derived from this model",
     "place-not-shown": "related; whether it is a parent is undetermined",
     "inferred": "inferred parent ({kind})",
-    "perhaps": "possibly a parent (kind: {kind})",
+    "perhaps": lambda x: f"possibly a parent ({'; '.join(possible_words(x))})",
 }

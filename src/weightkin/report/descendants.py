@@ -9,6 +9,7 @@ from weightkin.records.form import probability_words
 from weightkin.report.line import Line, Style, fact
 from weightkin.report.nodes import related_words
 from weightkin.report.registry import NEAREST, numbered
+from weightkin.report.sentences import others_words
 from weightkin.report.table import table
 from weightkin.report.terminal import command_line, printable
 from weightkin.report.width import WIDE
@@ -47,9 +48,7 @@ def descendants_lines(
         lines += _listed(record.may_descend, record.alpha, width, is_full=is_full)
     if record.placed_among == "nearest":
         lines += [f"  {NEAREST}", command_line("tree", "--registry", registry)]
-    lines.append(
-        fact("looked at", f"{counted(record.n_scanned, 'model')} scanned in {record.seconds:.2f} s")
-    )
+    lines.append(fact("looked at", f"{others_words(record)} scanned in {record.seconds:.2f} s"))
     if is_full:
         alpha = f"  alpha {record.alpha:g}"
         lines.append(f"{alpha}; seed {record.seed}, weightkin {record.version}")

@@ -19,7 +19,13 @@ from weightkin.report.nodes import (
     signs,
     titled,
 )
-from weightkin.report.parent_words import behind_words, candidate_words, others_of, support_words
+from weightkin.report.parent_words import (
+    behind_words,
+    candidate_words,
+    is_support_known,
+    others_of,
+    support_words,
+)
 from weightkin.report.terminal import MAX_SKIPPED, printable
 
 
@@ -45,7 +51,8 @@ def explain(graph: FamilyGraph, child: str, *, is_unicode: bool = True) -> list[
         distance = f"overall distance {number_words(edge.distance)}"
         lines.append(f"    related    {related}, {distance}")
         lines += [f"    {line}" for line in _why_parent(edge, lambda x: called(nodes[x], drawn))]
-        lines.append(f"    support    {support_words(edge)}")
+        if is_support_known(edge):
+            lines.append(f"    support    {support_words(edge)}")
         lines += [
             f"    evidence   {shortened(printable(evidence_line(x)), 200, drawn)}"
             for x in edge.evidence

@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 
 from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
 from weightkin.report.nodes import UNOBSERVED, kind_words, related_words
-from weightkin.report.parent_words import parent_words
+from weightkin.report.parent_words import is_support_known, parent_words
 from weightkin.report.terminal import printable
 
 GRAPHML = "http://graphml.graphdrawing.org/xmlns"
@@ -180,7 +180,7 @@ def _edge_lines(edge: FamilyEdge, alpha: float) -> list[str]:
         _edge_label(edge),
         related_words(edge, alpha),
         parent_words(edge, most=0),
-        *([f"support {edge.support:.2f}"] if edge.support > 0 else []),
+        *([f"support {edge.support:.2f}"] if is_support_known(edge) else []),
     ]
 
 

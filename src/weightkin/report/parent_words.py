@@ -8,6 +8,7 @@ from collections.abc import Callable
 from weightkin.records.accounting import PossibleParent
 from weightkin.records.family import NOT_HERE, FamilyEdge, RunnerUp
 from weightkin.records.form import probability_words
+from weightkin.records.kinds import KINDS
 from weightkin.records.registry import Step
 from weightkin.report.terminal import printable
 from weightkin.text import percent
@@ -110,9 +111,30 @@ def rival_words(edge: FamilyEdge, named: Names = printable) -> str:
     return f"{named(second.parent)}, {behind_words(second)}" if second else "no other candidate"
 
 
+def is_support_known(edge: FamilyEdge | Step) -> bool:
+    """Whether there was another candidate that could have been nearer in the resamples."""
+    if any(x.code in ("several-roots", "recipe") for x in edge.evidence):
+        return False
+    if edge.support >= 1 and KINDS[edge.kind].disguise:
+        return False  # a disguised copy is found by its units, not by distances
+    return isinstance(edge, Step) or edge.weight != 1.0 or edge.runner_up is not None
+
+
+def support_number(edge: FamilyEdge | Step) -> str:
+    """The support of an edge for a table; a dash where nothing could have been nearer."""
+    return f"{edge.support:.2f}" if is_support_known(edge) else "–"
+
+
 def support_words(edge: FamilyEdge | Step) -> str:
     """How often the parent is the nearest model where parts of the two are drawn again."""
-    return f"the nearest model in {percent(edge.support)} of the resamples of the matrices"
+    if not edge.support:
+        if edge.weight != 1.0:
+            return "a single model is nearer in every resample of the matrices"
+        return "another model is nearer in every resample of the matrices; other evidence decides"
+    share = f"in {percent(edge.support)} of the resamples of the matrices"
+    if edge.weight != 1.0:
+        return f"the mixture is nearer than any other model {share}"
+    return f"the nearest model {share}"
 
 
 def behind_words(second: RunnerUp) -> str:

@@ -17,6 +17,7 @@ from weightkin.records.comparison import Summary
 from weightkin.records.form import probability_words
 from weightkin.records.registry import DeclaredParent, Registered, Relative, Step, Trace
 from weightkin.report.clues import evidence_line
+from weightkin.report.parent_words import is_support_known
 from weightkin.report.terminal import printable
 
 PLACES = ("controls", "relatives")  # parameters that hold paths of this machine
@@ -187,7 +188,7 @@ def _of_step(step: Step, by_id: Mapping[int, Relative], above: tuple[Kin, ...]) 
         sentence=printable(relative.sentence) if relative else "inferred, not registered",
         weight=step.weight,
         probability=step.parent_probability,
-        support=step.support,
+        support=step.support if is_support_known(step) else None,
         evidence=tuple(printable(evidence_line(x)) for x in step.evidence),
         above=above,
     )

@@ -11,11 +11,10 @@ from weightkin.report.line import Line, Style, fact
 from weightkin.report.nodes import parent_name, unshown_words
 from weightkin.report.parent_words import parent_words
 from weightkin.report.reasons import why
-from weightkin.report.sentences import brief_words
+from weightkin.report.sentences import brief_words, scanned_words
 from weightkin.report.table import table
 from weightkin.report.terminal import command_line, printable
 from weightkin.report.width import WIDE
-from weightkin.text import counted
 
 MAX_LINES = 20
 MOST_NOTES = 3  # of one model: others with the same contents
@@ -213,8 +212,7 @@ def _end(record: Search, registry: str, *, is_full: bool) -> list[str]:
     if record.placed_among == "nearest":
         lines += [f"  {NEAREST}", command_line("tree", "--registry", registry)]
     lines += [fact("skipped", f"{printable(x.what)}: {printable(why(x))}") for x in record.skipped]
-    looked = f"{counted(record.n_scanned, 'model')} scanned, {record.n_compared} compared"
-    lines.append(fact("looked at", f"{looked} in {record.seconds:.2f} s"))
+    lines.append(fact("looked at", f"{scanned_words(record)} in {record.seconds:.2f} s"))
     if is_full:
         levels = f"alpha {record.alpha:g}, for each comparison {record.paid_alpha:.1e}"
         lines.append(f"  {levels}; seed {record.seed}, weightkin {record.version}")

@@ -173,61 +173,83 @@ def _(record: Location) -> str:
 
 @one_line.register
 def _(graph: FamilyGraph) -> str:
-    n_hidden = sum(not node.observed for node in graph.nodes)
-    n_same = sum(len(node.duplicates) for node in graph.nodes)
-    n_untested = len(graph.untested)
-    n_alone = sum(len(x) == 1 for x in graph.components) - n_untested
-    n_models = len(graph.nodes) - n_hidden + n_same
-    parts = [counted(len(graph.families), "family")] if graph.families else ["no family"]
+    models = {x.id: 1 + len(x.duplicates) for x in graph.nodes if x.observed}
+    n_models, n_same = sum(models.values()), sum(models.values()) - len(models)
+    n_hidden = len(graph.nodes) - len(models)
+    n_untested = sum(models[x] for x in graph.untested)
+    n_within = sum(models.get(x, 0) for family in graph.families for x in family)
+    n_alone = n_models - n_within - n_untested
+    families = counted(len(graph.families), "family") if graph.families else "no family"
+    parts = [f"{n_within} in {families}" if 0 < n_within < n_models else families]
     parts += [f"{n_alone} without relatives"] if n_alone else []
     parts += [f"{n_untested} not testable"] if n_untested else []
-    parts += [counted(n_same, "duplicate")] if n_same else []
     parts += [counted(n_hidden, "unobserved ancestor")] if n_hidden else []
     if graph.edges:
         n_open = sum(edge.direction == "undetermined" for edge in graph.edges)
         open_ = f" ({n_open} with an undetermined parent)" if n_open else ""
         parts.append(f"{counted(len(graph.edges), 'edge')}{open_}")
-    return f"{counted(n_models, 'model')}: {', '.join(parts)}"
+    same = f" ({counted(n_same, 'duplicate')})" if n_same else ""
+    return f"{counted(n_models, 'model')}{same}: {', '.join(parts)}"
 
 
 @one_line.register
 def _(record: Search) -> str:
     left = ", not all could be compared" if record.incomplete else ""
+    n, n_open = others_words(record), n_left(record)
     if record.not_testable is not None and record.not_testable.code == "adapter-alone":
-        n = f"{len(record.fits)} of {counted(record.n_scanned, 'model')}"
-        return f"{record.name}: an adapter, which fits {n} by names and shapes{left}"
+        fits = f"an adapter, which fits {len(record.fits)} of {n} by names and shapes"
+        return f"{record.name}: {fits}{left}"
     if not record.relatives and not record.is_tested:
         reason = record.not_testable or record.untested[0].summary.reason
-        others = f"none of {counted(_n_others(record), 'other model')} has the same values"
         said = why(reason) if reason else NOTHING
-        return f"{record.name}: not testable: {said} ({others}){left}"
+        return f"{record.name}: not testable: {said} (none of {n} has the same values){left}"
     if not record.relatives:
         n_tested = record.n_compared - len(record.untested)
-        found = [f"no evidence of shared weights with the {n_tested} compared"] if n_tested else []
+        found = [f"no evidence of shared weights with {n_tested}"] if n_tested else []
         found += [f"{len(record.untested)} not testable"] if record.untested else []
+        found += [f"{n_open:,} not compared"] if found and n_open else []
         said = ", ".join(found) or "no candidate to compare"
-        n = counted(record.n_scanned, "model")
         return f"{record.name}: no relatives found among {n} ({said}){left}"
     n_aligned = sum(x.verdict == "aligned-only" for x in record.relatives)
     n_related = len(record.relatives) - n_aligned
     found = [counted(n_related, "relative")] if n_related else []
     found += [f"{n_aligned} aligned only"] if n_aligned else []
-    n, all_ = " and ".join(found), counted(record.n_scanned, "model")
-    if record.n_compared < _n_others(record):
-        some = f"{record.n_compared:,} of {_n_others(record):,} compared"
-        return f"{record.name}: at least {n} among {all_} ({some}){left}"
-    return f"{record.name}: {n} among {all_}{left}"
+    said = " and ".join(found)
+    if n_open:
+        return f"{record.name}: at least {said} among {n} ({n_open:,} not compared){left}"
+    return f"{record.name}: {said} among {n}{left}"
 
 
-def _n_others(record: Search) -> int:
-    """Models that it could be compared with: all but itself."""
-    return max(record.n_compared, record.n_scanned - (record.registered is not None))
+def others_words(record: Search | Descendants) -> str:
+    """The models that one could be compared with: ``14 other models``."""
+    other = "model" if record.registered is None else "other model"
+    return counted(_n_others(record), other)
+
+
+def scanned_words(record: Search) -> str:
+    """How many models it could be compared with, and how many of them were."""
+    return f"{others_words(record)} scanned, {record.n_compared:,} of them compared"
+
+
+def n_left(record: Search) -> int:
+    """Registered models that were not compared."""
+    return _n_others(record) - record.n_compared
+
+
+def _n_others(record: Search | Descendants) -> int:
+    """Contents that it could be compared with: its own are one where a copy is registered."""
+    own = record.registered
+    if isinstance(record, Descendants):
+        return record.n_scanned - (own is not None and not record.identical)
+    met = (*record.relatives, *record.others)
+    is_alone = own is not None and all(x.model.digest != own.digest for x in met)
+    return max(record.n_compared, record.n_scanned - is_alone)
 
 
 @one_line.register
 def _(record: Descendants) -> str:
     n, n_open = len(record.descendants), len(record.may_descend)
-    line = f"{record.name}: {counted(n, 'descendant')} among {counted(record.n_scanned, 'model')}"
+    line = f"{record.name}: {counted(n, 'descendant')} among {others_words(record)}"
     return f"{line}; {n_open} more may descend from it (parent undetermined)" if n_open else line
 
 
@@ -258,8 +280,9 @@ def _(record: Adding) -> str:
 @one_line.register
 def _(record: Listing) -> str:
     n_families = len({x.family for x in record.described if x.family})
-    n = counted(len(record.models), "model")
-    return f"{n}: {counted(n_families, 'family')}" if n_families else n
+    n, n_within = len(record.models), sum(bool(x.family) for x in record.described)
+    families = f": {f'{n_within} in ' if n_within < n else ''}{counted(n_families, 'family')}"
+    return f"{counted(n, 'model')}{families if n_families else ''}"
 
 
 @one_line.register

@@ -16,7 +16,7 @@ from weightkin.report.lists import count_words
 from weightkin.report.model import ModelRecord
 from weightkin.report.reasons import REASON_WORDS, in_words, why
 from weightkin.report.table import table
-from weightkin.report.terminal import file_size, printable
+from weightkin.report.terminal import AXIS_WORDS, file_size, printable
 from weightkin.text import counted
 
 STATES = {
@@ -70,10 +70,10 @@ def model_lines(record: ModelRecord, *, is_full: bool = False) -> list[str]:
     if not record.axes:
         return lines
     if is_full:
-        return [*lines, "", *_axis_lines(record.axes)]
-    kinds = ", ".join(dict.fromkeys(printable(axis.name) for axis in record.axes))
-    lines.append(fact("axes", kinds))
-    return [*lines, Line.of(("  -v adds what may be reordered along every axis", "faint"))]
+        return [*lines, "", *axis_lines(record.axes)]
+    lines.append(fact("axes", axis_kinds(record.axes)))
+    said = "an axis is a set of units in an arbitrary order; tests compare it (-v: its tensors)"
+    return [*lines, Line.of((f"  {said}", "faint"))]
 
 
 def headline(record: ModelRecord) -> str:
@@ -118,11 +118,25 @@ def _stacks(stacks: Mapping[str, int]) -> str:
     return ", ".join([*named, *([f"{more} more"] if more else [])]) or "none found"
 
 
-def _axis_lines(axes: Sequence[Axis]) -> list[str]:
+def axis_kinds(axes: Sequence[Axis]) -> str:
+    """The kinds of axes, hidden units with what they belong to."""
+    names: dict[str, dict[str, None]] = {}
+    for axis in axes:
+        names.setdefault(axis.kind, {})[printable(axis.name)] = None
+    return ", ".join(_kind(kind, list(found)) for kind, found in names.items())
+
+
+def _kind(kind: str, names: Sequence[str]) -> str:
+    words, named = AXIS_WORDS.get(kind, kind), [x for x in names if x != kind]
+    more = [f"{len(named) - MOST_NAMED} more"] if len(named) > MOST_NAMED else []
+    return f"{words} ({', '.join([*named[:MOST_NAMED], *more])})" if named else words
+
+
+def axis_lines(axes: Sequence[Axis]) -> list[str]:
     """A table of the axes, equal ones of several blocks in one line; the record has all of it."""
     shown: dict[tuple[str, ...], list[int]] = {}
     for axis in axes:
-        row = (axis.stack, axis.name, _symmetry(axis), _tensors(axis))
+        row = (axis.stack, _kind(axis.kind, [axis.name]), _symmetry(axis), _tensors(axis))
         shown.setdefault(row, []).append(axis.block)
     if not shown:
         return []

@@ -69,6 +69,12 @@ def detail_lines(record: Comparison) -> list[str]:
     return [*lines, *_by_luck(record), "", *_notes(record), *_tests(record)]
 
 
+def axis_words(name: str) -> str:
+    """An axis in words: of hidden units also what they belong to."""
+    is_mlp = name.split(".")[0] == "mlp"
+    return f"{AXIS_WORDS['units']} ({name})" if is_mlp else AXIS_WORDS.get(name, name)
+
+
 def printable(text: str) -> str:
     """Text from a file with everything that could move the cursor or the reading order escaped."""
     if text.isprintable():

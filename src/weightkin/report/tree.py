@@ -22,7 +22,7 @@ from weightkin.report.nodes import (
     signs,
     titled,
 )
-from weightkin.report.parent_words import open_words, parent_words
+from weightkin.report.parent_words import is_support_known, open_words, parent_words
 from weightkin.report.reasons import why
 from weightkin.report.terminal import MAX_SKIPPED, file_size, printable
 from weightkin.report.width import NARROW, WIDE, with_words
@@ -157,7 +157,7 @@ class _Drawing:
         parts.append(related_words(edge, self.alpha))
         parts.append(f"overall distance {number_words(edge.distance)}")
         parts.append(parent_words(edge, self._called))
-        parts += [f"support {edge.support:.2f}"] if edge.support > 0 else []
+        parts += [f"support {edge.support:.2f}"] if is_support_known(edge) else []
         return ", ".join(parts)
 
     def _called(self, name: str) -> str:

@@ -14,9 +14,10 @@ from weightkin.records import Comparison
 from weightkin.records.descendants import Descendants
 from weightkin.records.family import FamilyGraph
 from weightkin.records.registry import Registered, Search, Trace
-from weightkin.web.facts import ModelFacts, facts_of
+from weightkin.web.facts import ModelFacts, facts_of, with_ancestors
 from weightkin.web.job_service import JobService
 from weightkin.web.jobs import Job, JobKind, JobState
+from weightkin.web.overviews import Overviews
 
 MOST_ON_PAGE = 200
 Number = Annotated[int, Path(ge=1, le=1 << 53, description="Number in the registry.")]
@@ -160,8 +161,8 @@ EVER = (401, 421, 422, 431, 503)
 ASKING = (400, 403, 413, 429)
 
 
-def router(service: JobService) -> APIRouter:
-    """All routes of the API on one desk."""
+def router(service: JobService, overviews: Overviews) -> APIRouter:
+    """All routes of the API of one registry."""
     api = APIRouter(prefix="/api")
 
     @api.get("/models", tags=["models"], responses=_answers())
@@ -177,8 +178,9 @@ def router(service: JobService) -> APIRouter:
 
     @api.get("/models/{number}", tags=["models"], responses=_answers(404))
     def model(number: Number) -> ModelFacts:
-        """One registered model, with what its sketch shows."""
-        return facts_of(service, model_or_404(service, number))
+        """One registered model: what its sketch shows, and the licences of its ancestors."""
+        facts = facts_of(service, model_or_404(service, number))
+        return with_ancestors(service, overviews.latest(), facts)
 
     @api.get("/models/{number}/trace", tags=["models"], responses=_answers(404, model=Trace))
     def trace(number: Number) -> Response:

@@ -17,6 +17,7 @@ from weightkin.web import api, model_routes, pages
 from weightkin.web.guard import RequestGuard
 from weightkin.web.job_service import JobService
 from weightkin.web.jobs import QueueFull, WrongState
+from weightkin.web.overviews import Overviews
 from weightkin.web.templates import Templates
 
 STATUS: dict[type[WeightkinError], int] = {
@@ -80,8 +81,9 @@ def make_app(
         telemetry={"auto_configure": False},  # nothing of this goes anywhere
     )
     guard = RequestGuard(app, names=names, token=token)
-    app.include_router(api.router(service))
-    app.include_router(model_routes.router(service, templates))
+    overviews = Overviews(service)
+    app.include_router(api.router(service, overviews))
+    app.include_router(model_routes.router(service, overviews, templates))
     app.include_router(pages.router(service, templates, guard))
 
     async def problem(request: Request, error: Exception) -> Response:

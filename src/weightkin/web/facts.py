@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from weightkin.errors import UnreadableModel
 from weightkin.formats.named_class import architecture
@@ -14,7 +14,9 @@ from weightkin.records.registry import Registered
 from weightkin.registry import browsing
 from weightkin.report.facts import ModelFacts as CardFacts
 from weightkin.sketch.types import Sketch, SketchedTensor
+from weightkin.web.ancestors import AncestorLicence, ancestors_of
 from weightkin.web.job_service import JobService
+from weightkin.web.overviews import Glance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,8 @@ class ModelFacts:
     is_whole: bool = False  # everything is held, not a sample
     is_partial: bool = False  # tensors are missing
     why: str = ""
+    is_placed: bool = False  # in the family graph
+    ancestors: tuple[AncestorLicence, ...] = ()  # nearest first, with their declared licences
 
     @property
     def n_held(self) -> int:
@@ -80,6 +84,18 @@ def facts_of(service: JobService, model: Registered) -> ModelFacts:
         parts=_parts(sketch),
         is_whole=sketch.scheme.is_whole,
         is_partial=sketch.is_partial,
+    )
+
+
+def with_ancestors(service: JobService, glance: Glance, facts: ModelFacts) -> ModelFacts:
+    """The same with its ancestors; as it was where the model was removed a moment ago."""
+    number = facts.model.id
+    if number not in glance.overview.models:
+        return facts
+    return replace(
+        facts,
+        is_placed=glance.overview.standings[number].is_placed,
+        ancestors=ancestors_of(service, glance, number),
     )
 
 

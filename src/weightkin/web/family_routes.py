@@ -7,8 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Path
 from starlette.responses import RedirectResponse, Response
 
-from weightkin.report.graph_formats import graphml
+from weightkin.report.html.one_family import n_models
 from weightkin.web.asking import JobOrKept, PageNumber, Text, unanswered
+from weightkin.web.downloads import OfGraph, download, links
 from weightkin.web.familypage import Families, part_of, with_name, with_number
 from weightkin.web.job_service import JobService
 from weightkin.web.templates import Templates
@@ -48,15 +49,18 @@ def family_routes(service: JobService, templates: Templates) -> APIRouter:
         drawn = families.latest()
         named = drawn and with_name(drawn, find)
         one = drawn and (named or with_number(drawn, family))
+        at = f"?family={one.number}" if one else ""
         return templates.page(
             "family.html",
             drawn=drawn,
+            n_models=n_models,
             one=one,
             find=find.strip(),
             is_missed=bool(find.strip()) and named is None,
             view=drawn and one and families.view(drawn, one),
             table=drawn and one and families.table(drawn, one, kind, sure, page),
             job=unanswered(service, "family"),
+            downloads=links("/family", part_of(drawn.graph, one), at) if drawn and one else (),
         )
 
     @pages.get("/family/edges")
@@ -68,20 +72,18 @@ def family_routes(service: JobService, templates: Templates) -> APIRouter:
         table = families.table(drawn, one, kind, sure, 1)
         return templates.page("edges.html", one=one, table=table)
 
-    @pages.get("/family/graphml")
-    def as_graphml(family: PageNumber = 1) -> Response:
-        drawn = families.latest()
-        one = drawn and with_number(drawn, family)
-        if not drawn or not one:
-            raise HTTPException(404, "no such family")
-        headers = {"content-disposition": 'attachment; filename="family.graphml"'}
-        text = graphml(part_of(drawn.graph, one))
-        return Response(text, media_type="application/graphml+xml", headers=headers)
-
     @pages.post("/family")
     def ask_family() -> Response:
         service.family()
         return RedirectResponse("/family", status_code=303)
+
+    @pages.get("/family/{form}")
+    def family_as(form: OfGraph, family: PageNumber = 1) -> Response:
+        drawn = families.latest()
+        one = drawn and with_number(drawn, family)
+        if not drawn or not one:
+            raise HTTPException(404, "no such family")
+        return download(part_of(drawn.graph, one), form, "family")
 
     @pages.get("/family/edges/{job}/{number}")
     def edge(job: JobOrKept, number: Annotated[int, Path(ge=0, le=1 << 53)]) -> Response:

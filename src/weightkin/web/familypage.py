@@ -22,7 +22,7 @@ from weightkin.report.html.graph_model import (
     family_parts,
     is_above,
 )
-from weightkin.report.html.one_family import by_family, top_of
+from weightkin.report.html.one_family import by_family, family_title, n_models, named_after
 from weightkin.web.job_service import FamilyAnswer, JobService
 
 EDGES_ON_PAGE = 200
@@ -36,13 +36,15 @@ class DrawnFamily:
 
     number: int  # from 1
     name: str
+    title: str
     drawing: Drawing
     numbers: frozenset[int]  # of edges, in the whole graph
+    n_by_weights: int = 1  # families of the graph in it, which declared edges join
 
     @property
     def n_models(self) -> int:
-        """Registered models in it, those with the contents of another one too."""
-        return sum(1 + len(x.also) for x in self.drawing.nodes if x.is_observed)
+        """Registered models in it."""
+        return n_models(self.drawing.nodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class DrawnGraph:
     edges: tuple[DrawnEdge, ...]
     families: tuple[DrawnFamily, ...]
     alone: tuple[DrawnNode, ...]  # models without relatives here
+    untested: tuple[DrawnNode, ...]  # the same, and they could not be tested
     skipped: tuple[Skipped, ...]
     components: tuple[str, ...]  # which parts of diffusion models are equal in several
 
@@ -156,8 +159,11 @@ class Families:
         there = {n.id: [k for k in n.registered if k in held] for n in graph.nodes}
         links = {node: f"/models/{numbers[0]}" for node, numbers in there.items() if numbers}
         nodes, inferred = family_parts(graph, links)
+        untested = set(graph.untested)
         whole = drawing(nodes, [*inferred, *_declared(graph, inferred, models)])
         parts = by_family(whole)
+        home = {x: k for k, members in enumerate(graph.components) for x in members}
+        alone = [node for part in parts if not part.edges for node in part.nodes]
         at = {(edge.parent, edge.child): i for i, edge in enumerate(whole.edges)}
         return DrawnGraph(
             answer=answer,
@@ -169,13 +175,16 @@ class Families:
             families=tuple(
                 DrawnFamily(
                     number=i,
-                    name=part.nodes[top_of(part)].label,
+                    name=named_after(part).label,
+                    title=family_title(part),
                     drawing=part,
                     numbers=frozenset(at[edge.parent, edge.child] for edge in part.edges),
+                    n_by_weights=len({home[x.id] for x in part.nodes}),
                 )
                 for i, part in enumerate((x for x in parts if x.edges), 1)
             ),
-            alone=tuple(node for part in parts if not part.edges for node in part.nodes),
+            alone=tuple(x for x in alone if x.id not in untested),
+            untested=tuple(x for x in alone if x.id in untested),
             skipped=graph.skipped,
             components=tuple(shared_components(graph.nodes)),
         )
@@ -210,8 +219,7 @@ def part_of(graph: FamilyGraph, family: DrawnFamily) -> FamilyGraph:
 
 
 def _view(family: DrawnFamily) -> Markup:
-    saves = [(f"/family/graphml?family={family.number}", "GraphML")]
-    return graph_view(family.drawing, f"Family of {family.name}", saves)
+    return graph_view(family.drawing, f"Family of {family.name}")
 
 
 def _declared(

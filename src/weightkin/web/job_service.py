@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from weightkin._version import __version__
+from weightkin.records.family import FamilyGraph
 from weightkin.records.registry import Registered
 from weightkin.registry import browsing
-from weightkin.registry.found_family import found_family, found_mark
+from weightkin.registry.found_family import FoundFamily, as_registered, found_family, found_mark
 from weightkin.report.html.environment import short
 from weightkin.report.terminal import printable
 from weightkin.web.jobs import Job, JobKind, Jobs
@@ -153,17 +154,22 @@ class JobService:
         return FamilyAnswer(f"job {job.id} {self.stamp()}", job.id, job.ended, self.is_young(job))
 
     def family_record(self, answer: FamilyAnswer) -> tuple[str, int] | None:
-        """The record of a family graph; and how many models the one in the registry lacks."""
-        if answer.job:
-            job = self.jobs.get(answer.job)
-            if job is None or job.kind != "family" or job.state != "done":
-                return None
-            return self.record(job.id), 0
-        found = found_family(self.registry)
+        """The record of a family graph; and how many registered models it lacks."""
+        found = self.found_family(answer)
         if found is None:
             return None
         text = found.graph.to_json(None)
         return shown_record(text) if self.has_visitors else text, found.n_missing
+
+    def found_family(self, answer: FamilyAnswer) -> FoundFamily | None:
+        """A family graph without the families that lost a model, with names as registered."""
+        if not answer.job:
+            return found_family(self.registry)
+        job = self.jobs.get(answer.job)
+        if job is None or job.kind != "family" or job.state != "done":
+            return None
+        graph = FamilyGraph.from_json(self.jobs.record(job.id))
+        return as_registered(self.registry, graph)
 
     def is_young(self, job: Job) -> bool:
         """Whether nothing was added or removed since a job was asked."""

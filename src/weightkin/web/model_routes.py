@@ -12,7 +12,8 @@ from weightkin.records.registry import Trace
 from weightkin.web import homepage, modelpage
 from weightkin.web.api import model_or_404, seen
 from weightkin.web.asking import Number, unanswered
-from weightkin.web.facts import facts_of
+from weightkin.web.downloads import OfParents, download, links
+from weightkin.web.facts import facts_of, with_ancestors
 from weightkin.web.guard import MOST_UPLOAD
 from weightkin.web.homepage import Asked
 from weightkin.web.job_service import JobService
@@ -20,13 +21,15 @@ from weightkin.web.overviews import Overviews
 from weightkin.web.templates import Templates
 
 
-def router(service: JobService, templates: Templates) -> APIRouter:
+def router(service: JobService, overviews: Overviews, templates: Templates) -> APIRouter:
     """The pages of models.
 
     Parameters
     ----------
     service : JobService
         The registry, and who does the work.
+    overviews : Overviews
+        What is known of all models.
     templates : Templates
         The look of the pages.
 
@@ -41,7 +44,6 @@ def router(service: JobService, templates: Templates) -> APIRouter:
         By a route: 404 where there is no such model.
     """
     pages = APIRouter(include_in_schema=False)
-    overviews = Overviews(service)
 
     @pages.get("/")
     def home(asked: Annotated[Asked, Query()]) -> Response:
@@ -62,7 +64,7 @@ def router(service: JobService, templates: Templates) -> APIRouter:
         row = glance.row(number).as_seen(service)
         return templates.page(
             "model.html",
-            facts=facts_of(service, known),
+            facts=with_ancestors(service, glance, facts_of(service, known)),
             row=row,
             place=modelpage.place(service, glance, row, trace),
             most_listed=modelpage.MOST_LISTED,
@@ -70,8 +72,17 @@ def router(service: JobService, templates: Templates) -> APIRouter:
             trace=trace,
             job=unanswered(service, "trace", model=number),
             asked=seen(service, answer[0]) if answer else None,
+            downloads=links(f"/models/{number}/trace", trace) if trace else (),
             remembered=service.remembered(known) if answer is None else (),
         )
+
+    @pages.get("/models/{number}/trace/{form}")
+    def trace_as(number: Number, form: OfParents) -> Response:
+        model_or_404(service, number)
+        answer = service.answered("trace", model=number)
+        if answer is None:
+            raise HTTPException(404, f"#{number}: its relatives were not searched for yet")
+        return download(Trace.from_json(answer[1]), form, f"trace-{number}")
 
     @pages.post("/models/{number}/trace")
     def ask_trace(number: Number) -> Response:

@@ -7,8 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from weightkin.records.kinds import KINDS
-from weightkin.records.registry import Step, Trace
-from weightkin.report.nodes import unshown_words
+from weightkin.records.registry import Registered, Step, Trace
+from weightkin.registry.declarations import parent_figures
+from weightkin.report.clues import possible_words
+from weightkin.report.nodes import UNOBSERVED, unshown_words
+from weightkin.report.parent_words import other_words
 from weightkin.web.job_service import JobService
 from weightkin.web.overviews import Glance, Row
 
@@ -31,6 +34,7 @@ class Stated:
     words: str
     is_declared: bool
     licence: str = ""  # that it declares
+    rivals: str = ""  # who else may be the parent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +89,7 @@ def place(service: JobService, glance: Glance, row: Row, trace: Trace | None) ->
     """
     found = trace.search if trace else glance.placement(row.model.id)
     parents, path, below = (_seen(service, x) for x in (found.parents, found.path, found.children))
+    rivals = _rivals(service, glance, row)
     declared = _of_trace(trace) if trace else _of_graph(row)
     known = {x.id for x in declared} - {0}
     models = glance.overview.models
@@ -98,13 +103,36 @@ def place(service: JobService, glance: Glance, row: Row, trace: Trace | None) ->
         children=tuple(x for x, merged in zip(below, is_merge, strict=True) if not merged),
         merges=tuple(x for x, merged in zip(below, is_merge, strict=True) if merged),
         stated=tuple(
-            replace(x, licence=models[x.id].licence if x.id in models else "")
+            replace(
+                x,
+                licence=models[x.id].licence if x.id in models else "",
+                rivals=rivals.get(x.id, "") if x.state == "possible" else "",
+            )
             for x in (
                 *declared,
-                *(_inferred(x, alpha) for x in parents if x.parent_id not in known),
+                *(
+                    _inferred(x, models.get(x.parent_id), models[row.model.id], alpha)
+                    for x in parents
+                    if x.parent_id not in known
+                ),
             )
         ),
     )
+
+
+def _rivals(service: JobService, glance: Glance, row: Row) -> dict[int, str]:
+    """Who else the graph takes for the parent of a model, by the number of the one it draws."""
+    placing = glance.overview.placing
+    facts = placing.facts
+
+    def named(node: str) -> str:
+        return service.said(facts[node].name) if node in facts else UNOBSERVED
+
+    return {
+        facts[edge.parent].id: other_words(edge, named)
+        for edge in placing.into(placing.nodes.get(row.model.id, ""))
+        if edge.parent in facts
+    }
 
 
 def _seen(service: JobService, steps: Iterable[Step]) -> tuple[Step, ...]:
@@ -112,7 +140,15 @@ def _seen(service: JobService, steps: Iterable[Step]) -> tuple[Step, ...]:
     if not service.has_visitors:
         return tuple(steps)
     said = service.said
-    return tuple(replace(x, parent=said(x.parent), child=said(x.child), evidence=()) for x in steps)
+    return tuple(
+        replace(
+            x,
+            parent=said(x.parent),
+            child=said(x.child),
+            evidence=tuple(y for y in x.evidence if y.code == "relative-distance"),  # a number
+        )
+        for x in steps
+    )
 
 
 def _of_trace(trace: Trace) -> list[Stated]:
@@ -139,10 +175,10 @@ def _of_graph(row: Row) -> list[Stated]:
     ]
 
 
-def _inferred(x: Step, alpha: float) -> Stated:
+def _inferred(x: Step, parent: Registered | None, own: Registered, alpha: float) -> Stated:
     state = "possible"
     if x.direction == "determined":
         state = "undeclared" if x.parent_id else "inferred"
     name = x.parent if x.parent_id else "a model that is not here"
-    words = f"{'kind unknown' if x.kind == 'unknown' else x.kind}{unshown_words(x, alpha)}"
+    words = f"{'; '.join(possible_words(parent_figures(x, parent, own)))}{unshown_words(x, alpha)}"
     return Stated(state=state, name=name, id=x.parent_id, words=words, is_declared=False)

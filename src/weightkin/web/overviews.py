@@ -13,10 +13,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from weightkin.errors import UnusableRegistry
+from weightkin.records.family import FamilyGraph
 from weightkin.records.licences import classes_of, looser
 from weightkin.records.listing import Described
 from weightkin.records.registry import Registered
 from weightkin.registry import overview
+from weightkin.registry.found_family import other_question
 from weightkin.registry.overview import Overview
 from weightkin.registry.placement import Placement
 from weightkin.registry.standing import Standing
@@ -80,6 +82,7 @@ class Glance:
     stamp: str
     overview: Overview
     described: Mapping[int, Described]  # by slot; filled while it is shown
+    other: FamilyGraph | None = None  # head of one that is not shown: of another level or version
 
     @property
     def has_graph(self) -> bool:
@@ -139,6 +142,7 @@ class Overviews:
     """The newest `Glance` of one registry; safe to use from many threads."""
 
     def __init__(self, service: JobService) -> None:
+        self._service = service
         self._registry = service.registry
         self._lock = threading.Lock()
         self._known: Glance | None = None
@@ -153,11 +157,16 @@ class Overviews:
         UnusableRegistry
             The registry is damaged, or gone.
         """
-        stamp = overview.stamp(self._registry)
+        answer = self._service.newest_family()
+        stamp = f"{overview.stamp(self._registry)} {answer.key if answer else ''}"
         with self._lock:
             if self._known is None or self._known.stamp != stamp:
-                found = overview.overview(self._registry)
-                self._known = Glance(stamp=stamp, overview=found, described=self._described)
+                graph = answer and self._service.found_family(answer)
+                found = overview.overview(self._registry, graph.graph if graph else None)
+                other = None if graph else other_question(self._registry)
+                self._known = Glance(
+                    stamp=stamp, overview=found, described=self._described, other=other
+                )
             known = self._known
             self._read(known)
         return known

@@ -15,6 +15,7 @@ from weightkin.records.registry import Registered, Search
 from weightkin.report import html
 from weightkin.web.api import job_or_404, seen
 from weightkin.web.asking import Number, Text
+from weightkin.web.downloads import OfParents, download, links
 from weightkin.web.facts import card_of
 from weightkin.web.family_routes import family_routes
 from weightkin.web.guard import COOKIE, MOST_UPLOAD, RequestGuard, cookie_of
@@ -89,12 +90,14 @@ def router(service: JobService, templates: Templates, guard: RequestGuard) -> AP
             return _to("/family")
         text = service.record(number)
         pair = [service.model(found.asked[x]) for x in "ab" if x in found.asked]
+        downloads: list[tuple[str, str]] = []
         if found.kind == "search":
             command = "weightkin search SKETCH"
             body = html.body(Search.from_json(text), command=command, is_served=True)
         else:
             compared = Comparison.from_json(text)
             a, b = map(partial(card_of, service), pair, (compared.a, compared.b))
+            downloads = links(f"/jobs/{number}/record", compared)
             body = html.body(compared, is_served=True, facts=(a, b))
         return templates.page(
             "result.html",
@@ -102,7 +105,15 @@ def router(service: JobService, templates: Templates, guard: RequestGuard) -> AP
             body=body,
             pair=pair,
             record_data=json.loads(text),
+            downloads=downloads,
         )
+
+    @pages.get("/jobs/{number}/record/{form}")
+    def record_as(number: Number, form: OfParents) -> Response:
+        found = job_or_404(service, number)
+        if found.kind != "compare" or found.state != "done":
+            raise HTTPException(404, f"job {number}: no comparison that is done")
+        return download(Comparison.from_json(service.record(number)), form, f"comparison-{number}")
 
     @pages.post("/jobs/{number}/cancel")
     def cancel(number: Number) -> Response:

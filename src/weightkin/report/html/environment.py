@@ -32,12 +32,12 @@ from weightkin.report.glossary import anchor_of, meaning_of, term_of
 from weightkin.report.kind_groups import glyph_path
 from weightkin.report.lists import count_words
 from weightkin.report.nodes import kind_words, related_words, unshown_words
-from weightkin.report.parent_words import parent_words, rival_words
+from weightkin.report.parent_words import parent_words, rival_words, support_number
 from weightkin.report.registry import looked_words, numbered, relation_words
-from weightkin.report.sentences import brief_words
+from weightkin.report.sentences import brief_words, n_left, scanned_words
 from weightkin.report.terminal import (
-    AXIS_WORDS,
     PART_WORDS,
+    axis_words,
     command_text,
     file_size,
     is_test_too_small,
@@ -112,7 +112,7 @@ def environment(*, is_served: bool = False) -> jinja2.Environment:
         "rivals": lambda edge, labels: rival_words(edge, labels.__getitem__),
         "effect": effect_words,
         "command_text": lambda words: command_text(*words),
-        "axis": lambda name: AXIS_WORDS.get(name, name),
+        "axis": axis_words,
         "verdict": lambda verdict: PART_WORDS.get(verdict, verdict),
         "kinds": kind_words,
         "kind": lambda kind: "kind unknown" if kind == "unknown" else kind,
@@ -120,6 +120,9 @@ def environment(*, is_served: bool = False) -> jinja2.Environment:
         "related": related_words,
         "unshown": unshown_words,
         "relation": relation_words,
+        "support": support_number,
+        "scanned": scanned_words,
+        "left": n_left,
         "path": path_words,
         "equal_kinds": equal_kinds,
         "identical": identical_words,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup
 
 from weightkin.report.html.environment import cut, environment, short
 from weightkin.report.html.graph_model import KIND_LENGTH, Drawing, DrawnEdge
-from weightkin.report.html.one_family import by_family, top_of
+from weightkin.report.html.one_family import by_family, n_models, named_after
 from weightkin.report.html.outline import outline
 from weightkin.report.kind_groups import GLYPHS, glyph_path, group_of, legend
 
@@ -18,12 +18,12 @@ MOST_STATIC = 600  # nodes that are also drawn as SVG
 PAPER = 860, 980  # pixels of a drawing that is readable on a sheet of A4
 
 
-def graph_view(drawn: Drawing, name: str, saves: Sequence[tuple[str, str]] = ()) -> Markup:
+def graph_view(drawn: Drawing, name: str) -> Markup:
     """The drawing with its tools and its outline, for a page of the server."""
-    text = '{% import "graph.html" as graph %}{{ graph.view(drawn, name, saves) }}'
+    text = '{% import "graph.html" as graph %}{{ graph.view(drawn, name) }}'
     text += "{{ graph.still(drawn, name) }}"
     template = environment(is_served=True).from_string(text)
-    return Markup(template.render(drawn=graph_values(drawn), name=name, saves=saves))
+    return Markup(template.render(drawn=graph_values(drawn), name=name))
 
 
 def graph_values(drawn: Drawing) -> dict[str, Any]:
@@ -47,8 +47,8 @@ def _family(drawn: Drawing, *, is_small: bool) -> dict[str, Any]:
     picture = _picture(drawn) if is_small else None
     fits = picture is not None and picture["width"] <= PAPER[0] and picture["height"] <= PAPER[1]
     return {
-        "name": drawn.nodes[top_of(drawn)].label,
-        "n": len(drawn.nodes),
+        "name": named_after(drawn).label,
+        "n": n_models(drawn.nodes),
         "picture": picture if fits else None,
         "lines": outline(drawn),
     }

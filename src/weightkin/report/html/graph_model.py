@@ -12,7 +12,7 @@ from weightkin.report.clues import declared_words, evidence_line
 from weightkin.report.html.environment import short, source_name
 from weightkin.report.html.layout import COLUMN, Link, closing_links, layout
 from weightkin.report.nodes import UNOBSERVED, is_shown, kind_words, related_words
-from weightkin.report.parent_words import parent_words, rival_words, support_words
+from weightkin.report.parent_words import is_support_known, parent_words, rival_words, support_words
 from weightkin.report.registry import numbered
 
 Style = Literal["inferred", "undetermined", "declared"]
@@ -165,8 +165,8 @@ def edge_facts(edge: FamilyEdge | Step, alpha: float) -> Facts:
     facts = [
         ("Related", related_words(edge, alpha)),
         ("Probability", parent_words(edge, most=0)),
-        ("Support", support_words(edge)),
     ]
+    facts += [("Support", support_words(edge))] if is_support_known(edge) else []
     facts += [("Weight", f"{edge.weight:.2f} of the child")] if edge.weight != 1.0 else []
     facts += [("Evidence", evidence_line(x)) for x in edge.evidence]
     return tuple(facts)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from weightkin.report.html.graph_model import Drawing
+from collections.abc import Callable, Sequence
+
+from weightkin.report.html.environment import short
+from weightkin.report.html.graph_model import Drawing, DrawnNode
+from weightkin.text import counted
+
+LONGEST_NAME = 80
 
 
 def by_family(drawn: Drawing) -> list[Drawing]:
@@ -44,10 +50,35 @@ def by_family(drawn: Drawing) -> list[Drawing]:
     return [_part(drawn, *x) for x in [*whole, *([(alone, [])] if alone else [])]]
 
 
-def top_of(family: Drawing) -> int:
-    """Place of the model on top of a family that has the most models below it."""
+def named_after(family: Drawing) -> DrawnNode:
+    """The model that a family is called after: that on top of its largest tree.
+
+    Below an ancestor that nobody has, the largest tree whose top is a model that somebody has.
+    """
+    return family.nodes[_top(family, lambda x: x.is_observed)]
+
+
+def family_title(family: Drawing) -> str:
+    """What a family is called, in words: an ancestor that is not here has no name."""
+    name, n_others = short(named_after(family).label, LONGEST_NAME), n_models(family.nodes) - 1
+    if family.nodes[_top(family, lambda _: True)].is_observed:
+        return f"Family of {name}"
+    return f"Family of {name} and {counted(n_others, 'other')}, whose common ancestor is not here"
+
+
+def n_models(nodes: Sequence[DrawnNode]) -> int:
+    """Models that some nodes stand for, those with the contents of another one too."""
+    return sum(1 + len(x.also) for x in nodes if x.is_observed)
+
+
+def _top(family: Drawing, is_counted: Callable[[DrawnNode], bool]) -> int:
+    """Place of the node that has the most below it, where only some nodes may have any."""
     index = family.index()
-    above = {index[family.edges[i].child]: index[family.edges[i].parent] for i in family.carrying}
+    above = {
+        index[edge.child]: index[edge.parent]
+        for edge in (family.edges[i] for i in family.carrying)
+        if is_counted(family.nodes[index[edge.parent]])
+    }
     tops: dict[int, int] = {}
     for node in range(len(family.nodes)):
         way = [node]
@@ -56,7 +87,7 @@ def top_of(family: Drawing) -> int:
         tops |= dict.fromkeys(way, tops.get(way[-1], way[-1]))
     counts = [0] * len(family.nodes)
     for top in tops.values():
-        counts[top] += 1
+        counts[top] += is_counted(family.nodes[top])
     return max(range(len(counts)), key=lambda x: (counts[x], -x))
 
 
