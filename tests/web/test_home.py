@@ -281,7 +281,7 @@ def test_a_parent_that_is_undetermined_is_called_so_and_counted_apart(filled, tm
         assert "or a model that is not here 0.30, none of them 0.10" in copy
         assert "Licence conflict" not in copy
         licences = copy.split("Licences of its ancestors</h2>")[1].split("</table>")[0]
-        assert "weights, parent undetermined" in licences
+        assert "possible ancestor: parent undetermined" in licences
         assert "cannot tell" in licences  # it declares no licence
         assert "possible</span><p" in child.split("Licences of its ancestors</h2>")[1]  # mit
         assert client.get("/").text.count("fine-tuned, parent undetermined") == 2  # and its copy

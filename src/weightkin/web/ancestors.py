@@ -14,7 +14,7 @@ from weightkin.web.overviews import Glance
 Conflict = Literal["conflict", "possible", "none", "unknown"]
 BASES: Mapping[Basis, str] = {
     "determined": "weights",
-    "undetermined": "weights, parent undetermined",
+    "undetermined": "possible ancestor: parent undetermined",
     "declared": "declared, not shown by the weights",
     "copy": "same contents as an ancestor",
 }
