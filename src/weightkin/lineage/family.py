@@ -183,7 +183,9 @@ def _found(
 def _said(relatives: Relatives, edge: CandidateEdge) -> CandidateEdge:
     """An edge that says where only sketches show that its two models are related."""
     pair = min(edge.parent, edge.child), max(edge.parent, edge.child)
-    if (why := relatives.unconfirmed.get(pair)) is None:
+    own = [x for x in relatives.unconfirmed if edge.parent < 0 and edge.child in x]
+    why = relatives.unconfirmed.get(own[0] if own else pair)
+    if why is None:
         return edge
     return replace(edge, evidence=(*edge.evidence, clue("sketches-alone", reason=why.nested)))
 

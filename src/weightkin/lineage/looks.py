@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -146,9 +146,17 @@ def _correlation(x: Doubles | None, y: Doubles | None) -> float:
 
 
 def _compared(a: Member, b: Member, settings: Settings) -> Comparison | None:
+    """What two models show on the sample of the seed, and on a fresh one where that is a part.
+
+    Anybody may know the first, which comes out again; the second must show the same.
+    """
     if a.model is None or b.model is None:
         return None
-    return compare_pair(pair_of(a.model, b.model, settings))
+    record = compare_pair(pair_of(a.model, b.model, settings))
+    if record.verdict != "dependent" or record.challenge is None:
+        return record
+    again = compare_pair(pair_of(a.model, b.model, replace(settings, challenge=None)))
+    return record if again.verdict == "dependent" else again
 
 
 def _is_of_whole(record: Comparison, a: Member, b: Member) -> bool:

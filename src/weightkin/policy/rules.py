@@ -285,7 +285,7 @@ class RuleContext:
         level: Level,
         e: Evidence | None = None,
     ) -> Finding:
-        is_open = rule in ("unverifiable", "unverified-parent")
+        is_open = rule in ("unverifiable", "unverified-parent") or bool(e and e.is_of_sketch)
         key = (other.digest or other.name) if other else ""
         return Finding(
             rule=rule,
