@@ -3,6 +3,9 @@
 Everybody knows which rows a sketch keeps, and a rotation of the stream can set them.
 """
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from benchmarks.lib.framed import Shape, config_of, drawn, relative
@@ -10,7 +13,11 @@ from benchmarks.lib.framed_sketches import rotation_to, turned_to_sketch
 
 from tests.registry.conftest import write
 from weightkin import Policy, Registry, check, compare, family_graph, write_sketch
+from weightkin.derivation.opened import Settings
+from weightkin.evidence.draws import pinned
 from weightkin.formats import model_from_arrays, open_model
+from weightkin.lineage.candidates import CandidateEdge, Member
+from weightkin.lineage.looks import _compared
 from weightkin.report.registry import plain_words
 from weightkin.report.tree import family_lines
 from weightkin.sketch import take_sketch
@@ -93,6 +100,27 @@ def test_a_tree_of_sketches_says_that_it_is_unconfirmed(sketches):
     for edge in graph.edges:
         assert "sketches-alone" in {x.code for x in edge.evidence}
     assert any("unconfirmed" in line for line in family_lines(graph))
+
+
+def test_far_models_that_sketches_join_have_no_determined_parent():
+    edge = CandidateEdge(parent=0, child=1, kind="unknown", probability=0.9, distance=1.1)
+    assert edge.is_claimed
+    assert not replace(edge, is_unconfirmed=True).is_claimed
+    assert replace(edge, is_unconfirmed=True, distance=0.1).is_claimed
+
+
+def test_what_a_known_sample_shows_is_looked_at_again(home, monkeypatch):
+    members = [Member(n, None, open_model(home / n)) for n in ("reference", "innocent")]
+    asked = []
+
+    def fitted_to_the_seed(pair):
+        asked.append(pair.settings.challenge)
+        verdict = "dependent" if pair.settings.challenge == pinned(0) else "no-evidence"
+        return SimpleNamespace(verdict=verdict, challenge=pinned(0))
+
+    monkeypatch.setattr("weightkin.lineage.looks.compare_pair", fitted_to_the_seed)
+    found = _compared(*members, Settings(challenge=pinned(0)))
+    assert (found.verdict, asked) == ("no-evidence", [pinned(0), None])
 
 
 def test_a_registry_asks_the_weights(home, tmp_path):

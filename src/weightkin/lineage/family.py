@@ -187,7 +187,8 @@ def _said(relatives: Relatives, edge: CandidateEdge) -> CandidateEdge:
     why = relatives.unconfirmed.get(own[0] if own else pair)
     if why is None:
         return edge
-    return replace(edge, evidence=(*edge.evidence, clue("sketches-alone", reason=why.nested)))
+    said = clue("sketches-alone", reason=why.nested)
+    return replace(edge, evidence=(*edge.evidence, said), is_unconfirmed=True)
 
 
 def _edge_apart(look: Look, alone: Set[int]) -> CandidateEdge:
