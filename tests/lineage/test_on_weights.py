@@ -17,7 +17,7 @@ from weightkin.derivation.opened import Settings
 from weightkin.evidence.draws import pinned
 from weightkin.formats import model_from_arrays, open_model
 from weightkin.lineage.candidates import CandidateEdge, Member
-from weightkin.lineage.looks import _compared
+from weightkin.lineage.looks import compared
 from weightkin.report.registry import plain_words
 from weightkin.report.tree import family_lines
 from weightkin.sketch import take_sketch
@@ -119,7 +119,7 @@ def test_what_a_known_sample_shows_is_looked_at_again(home, monkeypatch):
         return SimpleNamespace(verdict=verdict, challenge=pinned(0))
 
     monkeypatch.setattr("weightkin.lineage.looks.compare_pair", fitted_to_the_seed)
-    found = _compared(*members, Settings(challenge=pinned(0)))
+    found = compared(*members, Settings(challenge=pinned(0)))
     assert (found.verdict, asked) == ("no-evidence", [pinned(0), None])
 
 
