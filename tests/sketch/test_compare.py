@@ -54,7 +54,7 @@ def sketch_of(zoo, tmp_path_factory):
 def test_relatives_are_found_from_a_sketch_and_a_model(zoo, sketch_of, a, b):
     record = compare(sketch_of(a), zoo / truth.load()[b]["path"])
     assert record.verdict == "dependent"
-    assert record.basis == "exact"
+    assert record.basis == "exact-unconfirmed"  # anybody may know the rows
     assert record.parameters["n_units"] == 48
     again = compare(sketch_of(a), sketch_of(b))
     assert [t.statistic for t in again.tests] == [t.statistic for t in record.tests]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from weightkin.anatomy.side import Side
@@ -17,6 +17,7 @@ from weightkin.evidence.equal_rows import is_basis_fixed
 from weightkin.evidence.ladder import Blind, StagesRun, run_quick, run_stages
 from weightkin.evidence.reach import smallest_log10_pvalue, tested_share, tested_shares
 from weightkin.evidence.stacks import OtherStacks, with_other_stacks
+from weightkin.evidence.stage import Stage
 from weightkin.evidence.verdict import Reach
 from weightkin.records import AxisEvidence, ModelRef, Part, Skipped, left_out
 from weightkin.records.evidence import Basis, Verdict
@@ -78,7 +79,7 @@ def conclude(
         embeddings = tuple(x.name for x in parts if _is_shared(pair, x))
     if embeddings:
         decision, because = "dependent", ()
-    elif (decision, basis) == ("dependent", "exact") and verdict.is_unconfirmed(stages, how.alpha):
+    elif (decision, basis) == ("dependent", "exact") and _is_unconfirmed(pair, stages):
         basis = "exact-unconfirmed"
     if decision == "not-testable" and axes and not verdict.has_units(ran):
         because = (verdict.NO_UNIT,)
@@ -95,6 +96,15 @@ def conclude(
     elif ranked.is_decisive and is_open:
         decision, basis = "dependent", "calibrated"
     return Conclusion(decision, basis, axes, reach, ranked, skipped, tested, parts, embeddings)
+
+
+def _is_unconfirmed(pair: Pair, stages: Sequence[Stage]) -> bool:
+    """Whether a model may have been made to match: also where only rows of a sketch were read.
+
+    Everybody knows which those are, and a rotation can set as many of them as the stream is wide.
+    """
+    is_of_sketch = any(model.sketched is not None for model in pair.models)
+    return is_of_sketch or verdict.is_unconfirmed(stages, pair.settings.alpha)
 
 
 def _is_shared(pair: Pair, part: Part) -> bool:

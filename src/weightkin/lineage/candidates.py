@@ -15,6 +15,8 @@ from weightkin.records.family import CLAIMED, Unit
 from weightkin.records.kinds import KINDS
 from weightkin.sketch import Sketch
 
+FAR = 0.9  # overall distance: unrelated models of which few rows agree are at 1.0 to 1.4
+
 
 @dataclass(frozen=True, slots=True)
 class CandidateEdge:
@@ -35,11 +37,16 @@ class CandidateEdge:
     runner_up: int | None = None
     behind: float = 0.0
     unit: Unit = ""  # of `behind`
+    is_unconfirmed: bool = False  # whether sketches alone show that the two are related
 
     @property
     def is_claimed(self) -> bool:
-        """Whether the edge is determined: its parent is probable enough."""
-        return self.probability is not None and self.probability >= CLAIMED
+        """Whether the edge is determined: its parent is probable enough.
+
+        Two models that are far apart may be unrelated where only sketches join them.
+        """
+        is_probable = self.probability is not None and self.probability >= CLAIMED
+        return is_probable and not (self.is_unconfirmed and self.distance >= FAR)
 
 
 def first_kind(kinds: Sequence[str]) -> str:

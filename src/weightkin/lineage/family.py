@@ -19,12 +19,14 @@ from weightkin.lineage.frame import in_one_frame
 from weightkin.lineage.graph import Drawn, graph_record
 from weightkin.lineage.layouts import equal_pairs
 from weightkin.lineage.looks import Look
+from weightkin.lineage.on_weights import Elsewhere, at_hand
 from weightkin.lineage.proposed import LikenessMatrix, proposed
 from weightkin.lineage.relatives import OnProgress, Relatives, components
 from weightkin.records import clue, left_out
 from weightkin.records.family import FamilyGraph
 from weightkin.records.form import written
 from weightkin.records.kinds import disguises
+from weightkin.text import counted
 
 Method = Literal["weightkin", "mother"]
 
@@ -40,6 +42,7 @@ def find_family(
     method: Method = "weightkin",
     cache: Path | None = None,
     execution: Execution = HERE,
+    elsewhere: Elsewhere | None = None,
 ) -> FamilyGraph:
     """The family graph of models, sketches or sources; `api.tree.family_graph` says it in full.
 
@@ -57,6 +60,8 @@ def find_family(
         Folder of the cache of sketches.
     execution : Execution
         Where sources are read, with the progress.
+    elsewhere : callable, optional
+        The weights of a source of which there is a sketch, by its name.
 
     Returns
     -------
@@ -79,11 +84,11 @@ def find_family(
     if method == "mother":
         from weightkin.lineage.paper import mother_edges
 
-        families = found_families(collection, alpha, seed, progress)[2]
+        families = found_families(collection, alpha, seed, progress, elsewhere)[2]
         edges, skipped = mother_edges(collection.members, families)
         drawn = Drawn(edges, 0, skipped)
     else:
-        drawn = _found(collection, alpha, seed, progress)
+        drawn = _found(collection, alpha, seed, progress, elsewhere)
     graph = graph_record(collection, drawn, alpha=alpha, seed=seed, method=method)
     return replace(graph, seconds=round(time.perf_counter() - started, 3))
 
@@ -96,11 +101,16 @@ def none_read(whys: Sequence[str]) -> str:
 
 
 def found_families(
-    collection: Collection, alpha: float, seed: int, progress: Progress | None
+    collection: Collection,
+    alpha: float,
+    seed: int,
+    progress: Progress | None,
+    elsewhere: Elsewhere | None = None,
 ) -> tuple[Relatives, LikenessMatrix, list[list[int]]]:
     """The tests of all pairs, how alike they are, and the families that the tests join."""
     sketches = [m.sketch for m in collection.members]
-    relatives = Relatives(sketches, alpha, seed)
+    weights = at_hand(collection.members, elsewhere)
+    relatives = Relatives(sketches, alpha, seed, weights=weights)
     z = proposed(sketches)
     on_progress = _phase(progress, PAIRS, collection)
     families = components(relatives, z, range(len(sketches)), on_progress)
@@ -131,10 +141,16 @@ def _phase(
     return on_progress
 
 
-def _found(collection: Collection, alpha: float, seed: int, progress: Progress | None) -> Drawn:
+def _found(
+    collection: Collection,
+    alpha: float,
+    seed: int,
+    progress: Progress | None,
+    elsewhere: Elsewhere | None,
+) -> Drawn:
     """Everything in turn: families, the parents of their members, hidden models."""
     members = collection.members
-    relatives, _, families = found_families(collection, alpha, seed, progress)
+    relatives, _, families = found_families(collection, alpha, seed, progress, elsewhere)
     looking = _phase(progress, COPIES, collection)
     frames = in_one_frame(members, relatives, families, looking)
     relatives.framed, families = frames.framed, frames.families
@@ -156,7 +172,23 @@ def _found(collection: Collection, alpha: float, seed: int, progress: Progress |
     for (i, j), part in sorted(relatives.parts.items()):
         both = f"{members[i].id} and {members[j].id}"
         skipped.append(left_out(both, "shared-part", parts=list(part.shared)))
-    return Drawn(edges, n_unobserved, skipped)
+    if relatives.unconfirmed:
+        said = counted(len(relatives.unconfirmed), "pair")
+        first = min(relatives.unconfirmed)
+        reason = relatives.unconfirmed[first].nested
+        skipped.append(left_out(said, "sketches-alone", reason=reason))
+    return Drawn([_said(relatives, edge) for edge in edges], n_unobserved, skipped)
+
+
+def _said(relatives: Relatives, edge: CandidateEdge) -> CandidateEdge:
+    """An edge that says where only sketches show that its two models are related."""
+    pair = min(edge.parent, edge.child), max(edge.parent, edge.child)
+    own = [x for x in relatives.unconfirmed if edge.parent < 0 and edge.child in x]
+    why = relatives.unconfirmed.get(own[0] if own else pair)
+    if why is None:
+        return edge
+    said = clue("sketches-alone", reason=why.nested)
+    return replace(edge, evidence=(*edge.evidence, said), is_unconfirmed=True)
 
 
 def _edge_apart(look: Look, alone: Set[int]) -> CandidateEdge:

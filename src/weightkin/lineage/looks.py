@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -89,7 +89,7 @@ def look_for_relatives(
             on_progress(n_done, len(proposed))
         n_looks += 1
         n_tried[pair] += 1
-        record = _compared(members[i], members[j], settings)
+        record = compared(members[i], members[j], settings)
         if record is not None and _is_of_whole(record, members[i], members[j]):
             joined.join(*pair)
             found.append(Look(i, j, record))
@@ -145,10 +145,30 @@ def _correlation(x: Doubles | None, y: Doubles | None) -> float:
     return float(np.corrcoef(x, y)[0, 1])
 
 
-def _compared(a: Member, b: Member, settings: Settings) -> Comparison | None:
+def compared(a: Member, b: Member, settings: Settings) -> Comparison | None:
+    """What two models show on the sample of the seed, and on a fresh one where that is a part.
+
+    Anybody may know the first, which comes out again; the second must show the same.
+
+    Parameters
+    ----------
+    a, b : Member
+        Two models.
+    settings : Settings
+        With the bytes that follow from the seed.
+
+    Returns
+    -------
+    Comparison or None
+        None where the weights of one are not at hand.
+    """
     if a.model is None or b.model is None:
         return None
-    return compare_pair(pair_of(a.model, b.model, settings))
+    record = compare_pair(pair_of(a.model, b.model, settings))
+    if record.verdict != "dependent" or record.challenge is None:
+        return record
+    again = compare_pair(pair_of(a.model, b.model, replace(settings, challenge=None)))
+    return record if again.verdict == "dependent" else again
 
 
 def _is_of_whole(record: Comparison, a: Member, b: Member) -> bool:

@@ -23,13 +23,14 @@ from weightkin.derivation.lattice import KnownLevels
 from weightkin.derivation.networks import SharedPart, contained_part, n_networks, shared_part
 from weightkin.derivation.screen import may_be_made
 from weightkin.evidence.confirm import Draw
-from weightkin.evidence.ladder import StagesRun, is_settled, run_quick, run_stages, total_log10
+from weightkin.evidence.ladder import StagesRun, is_settled, run_quick, total_log10
 from weightkin.evidence.sample import make_plan
-from weightkin.evidence.stacks import with_other_stacks
+from weightkin.formats import Model
 from weightkin.lineage.candidates import Framed
 from weightkin.lineage.groups import Groups
+from weightkin.lineage.on_weights import AtHand, climb, is_known, on_fresh_rows, with_sides
 from weightkin.lineage.proposed import LikenessMatrix, pairs_above
-from weightkin.records import Comparison
+from weightkin.records import Comparison, Skipped
 from weightkin.records.kinds import disguises
 from weightkin.sketch import Sketch, take_sketch
 from weightkin.sketch.layout import in_one_layout
@@ -46,7 +47,8 @@ class Relatives:
     """Tests pairs of sketches once each; levels are paid for all pairs.
 
     Of many models, a pair is tested block by block up to the first proof. Disguises that keep the
-    order of units (rescaled, sign-flipped) are named between few models that are held whole.
+    order of units (rescaled, sign-flipped) are named between few models that are held whole. What
+    rests on rows that anybody may know must show in the weights too, where they are at hand.
     """
 
     sketches: Sequence[Sketch]
@@ -57,6 +59,8 @@ class Relatives:
     framed: dict[int, Framed] = field(default_factory=dict)  # disguised members, brought back
     parts: dict[tuple[int, int], SharedPart] = field(default_factory=dict)  # all that two share
     settled: dict[tuple[int, int], frozenset[Settled]] = field(default_factory=dict)  # heads
+    weights: AtHand | None = None  # None: sketches alone are asked
+    unconfirmed: dict[tuple[int, int], Skipped] = field(default_factory=dict)  # no weights at hand
     _sides: dict[tuple[int, bool], Side] = field(default_factory=dict)
     _tested: dict[tuple[int, int], tuple[float, bool]] = field(default_factory=dict)
     _undone: dict[tuple[int, int], tuple[str, ...]] = field(default_factory=dict)
@@ -100,11 +104,15 @@ class Relatives:
             if is_quick:
                 ran = run_quick(draw, alpha)
             if not is_settled(ran.stages, alpha):
-                ran = self._climb(draw, alpha)
-            is_related = is_settled(ran.stages, alpha) or pair in self.equal
+                ran = climb(with_sides(draw), a, b, alpha)
+            log10_pvalue, is_related = total_log10(ran.stages), is_settled(ran.stages, alpha)
+            if is_related and is_known(a, b, plan):
+                again, is_related = self._on_weights(*pair)
+                log10_pvalue = log10_pvalue if is_related else again
+            is_related = is_related or pair in self.equal
             if is_related and (part := self._part(*pair)) is not None:
                 self.parts[pair], is_related = part, False
-            self._tested[pair] = total_log10(ran.stages), is_related
+            self._tested[pair] = log10_pvalue, is_related
             if is_related and not is_quick and not is_cut:
                 self._undone[pair] = find_disguise(draw, ran, alpha).kinds
         return self._tested[pair]
@@ -118,12 +126,15 @@ class Relatives:
         """The sketch of a model in the frame of its family: to be measured, never tested."""
         return self.framed[i].sketch if i in self.framed else self.sketches[i]
 
-    def _climb(self, draw: Draw, alpha: float) -> StagesRun:
-        def run(a: Side, b: Side, *, with_blind: bool) -> StagesRun:  # noqa: ARG001 (as any ladder)
-            return run_stages(replace(draw, a=a, b=b), alpha, blind="never")
-
-        ran = run(draw.a, draw.b, with_blind=False)
-        return with_other_stacks(draw.a, draw.b, ran, run, alpha)[0]
+    def _on_weights(self, i: int, j: int) -> tuple[float, bool]:
+        """What two models that known rows show to be related show on fresh ones, if they can."""
+        if self.weights is None:
+            return 0.0, True
+        a, b = self.weights(i), self.weights(j)
+        if isinstance(a, Model) and isinstance(b, Model):
+            return on_fresh_rows(a, b, self.paid_alpha)
+        self.unconfirmed[i, j] = next(x for x in (a, b) if isinstance(x, Skipped))
+        return 0.0, True
 
     def _part(self, i: int, j: int) -> SharedPart | None:
         """What two models share, if that is one network of several and nothing else."""

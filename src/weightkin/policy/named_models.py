@@ -55,6 +55,16 @@ class Evidence:
             return None
         return left_out(self.other.name, "sketch-not-drawn", reason=run.why_not.nested)
 
+    @property
+    def is_of_sketch(self) -> bool:
+        """Whether nothing but rows of a sketch shows a relation, to which one may have been fitted.
+
+        The weights were not at hand: neither a pass nor a hit follows from it.
+        """
+        is_looked = self.against is not None and self.against.drawn == "sketch"
+        is_known = self.unconfirmed is not None or is_looked
+        return self.is_related and self.found.basis == "exact-unconfirmed" and is_known
+
     def lost(self, *, is_needed: bool = False) -> Skipped | None:
         """What nobody could read, or draw: a forbidden model that is found has been found."""
         return self.missing or (self.undrawn if is_needed or not self.is_related else None)

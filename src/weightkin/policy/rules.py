@@ -19,7 +19,7 @@ from weightkin.records.checking import RULES, Ancestor, Finding, Level, fingerpr
 from weightkin.records.licences import classes_of, looser, other_unknown, own_unknown
 from weightkin.records.registry import DeclaredParent, Search
 
-SUREST = attrgetter("found.log10_pvalue")
+SUREST = attrgetter("is_of_sketch", "found.log10_pvalue")  # what is confirmed comes first
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,11 @@ class RuleContext:
 
     def _through(self, tainted: Tainted, search: Search) -> Iterator[Finding]:
         """A forbidden model above others, with which nothing shared was found directly."""
-        why, is_open = tainted.found(search)
-        cap = self.policy.undetermined_direction if is_open else "error"
-        if why is not None and (level := lowest(self.policy.level("forbidden-ancestor"), cap)):
-            yield self._made("forbidden-ancestor", why, tainted.origin, level)
+        way = tainted.found(search)
+        cap = self.policy.undetermined_direction if way.is_open else "error"
+        if way.why is not None and (level := lowest(self.policy.level("forbidden-ancestor"), cap)):
+            found = self._made("forbidden-ancestor", way.why, tainted.origin, level)
+            yield replace(found, state="unverifiable") if way.is_unconfirmed else found
 
     def missing(self) -> Iterator[Finding]:
         """Expected parents that the weights do not show."""
@@ -285,7 +286,7 @@ class RuleContext:
         level: Level,
         e: Evidence | None = None,
     ) -> Finding:
-        is_open = rule in ("unverifiable", "unverified-parent")
+        is_open = rule in ("unverifiable", "unverified-parent") or bool(e and e.is_of_sketch)
         key = (other.digest or other.name) if other else ""
         return Finding(
             rule=rule,

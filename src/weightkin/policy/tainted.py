@@ -14,11 +14,24 @@ from weightkin.formats import Model
 from weightkin.policy.naming import Meant, Resolved
 from weightkin.records import Because, because
 from weightkin.records.checking import Ancestor
+from weightkin.records.comparison import Summary
 from weightkin.records.kinds import is_lineage
-from weightkin.records.registry import Search
+from weightkin.records.registry import Search, Step
 from weightkin.registry import Registry
 
 ABOVE = ("identical", "parent", "merged-into", "ancestor")
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Why a model descends from a forbidden one.
+
+    ``is_unconfirmed``: by nothing but rows of sketches, which may have been set to match.
+    """
+
+    why: Because | None
+    is_open: bool = False
+    is_unconfirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +45,13 @@ class Tainted:
     through: dict[int, tuple[str, ...]] = field(default_factory=dict)
     probability: dict[int, float] = field(default_factory=dict)
     may: set[int] = field(default_factory=set)
+    unconfirmed: set[int] = field(default_factory=set)  # by a step that sketches alone show
 
-    def found(self, search: Search) -> tuple[Because | None, bool]:
+    def found(self, search: Search) -> Way:
         """Why a model descends from the forbidden one, or is related to it with that left open."""
+        known = {x.model.id for x in search.relatives if is_of_sketch(x.summary)}
+        known |= {s.parent_id for s in search.parents if is_alone(s)}
+        known |= self.unconfirmed
         found = (x for x in search.relatives if x.verdict == "dependent")
         related = [x for x in found if is_lineage(x.summary.kind)]
         above = {x.model.id: x.model.name for x in related if x.relation in ABOVE}
@@ -47,12 +64,27 @@ class Tainted:
             names = dict.fromkeys((*self.through[first], above[first]))
             through = [x for x in names if x != search.name]
             sure = self.probability[first]
-            return because("forbidden-above", through=through, probability=sure), False
+            why = because("forbidden-above", through=through, probability=sure)
+            return Way(why, is_unconfirmed=first in known)
         open_ = {x.model.id: x.model.name for x in related if x.relation == "unknown"}
         near = {k: name for k, name in above.items() if k in self.may}
         near |= {k: name for k, name in open_.items() if k in self.may or k in self.through}
-        why = because("forbidden-perhaps", relative=near[min(near)]) if near else None
-        return why, True
+        if not near:
+            return Way(None, is_open=True)
+        chosen = min(near.keys() - known, default=min(near))
+        why = because("forbidden-perhaps", relative=near[chosen])
+        return Way(why, is_open=True, is_unconfirmed=chosen in known)
+
+
+def is_of_sketch(x: Summary) -> bool:
+    """Whether nothing but a sketch shows a relation, whose weights were not at hand."""
+    is_alone = x.fresh is not None and x.fresh.why_not is not None
+    return x.basis == "exact-unconfirmed" and is_alone
+
+
+def is_alone(step: Step) -> bool:
+    """Whether sketches alone show that the two models of a step are related."""
+    return any(x.code == "sketches-alone" for x in step.evidence)
 
 
 def tainted(
@@ -103,6 +135,8 @@ def tainted(
             found.through.setdefault(x.model.id, path)
             found.probability.setdefault(x.model.id, x.probability)
         found.may.update(x.model.id for x in record.may_descend)
+        listed = (*record.descendants, *record.may_descend)
+        found.unconfirmed.update(x.model.id for x in listed if any(map(is_alone, x.path)))
     return found
 
 

@@ -114,7 +114,7 @@ REASONS: Mapping[str, Names] = {
     "several-of-name": ("numbers",),
     "not-registered": ("registry",),
     **dict.fromkeys(("without-commons", "rows-known", "fixed-sample"), ()),
-    "sketch-not-drawn": ("reason",),
+    **dict.fromkeys(("sketches-alone", "sketch-not-drawn"), ("reason",)),
     "equal-values": ("share",),
     "rows-found": ("share",),
     "tests-reach-little": ("share",),
@@ -177,8 +177,7 @@ EVIDENCE: Mapping[str, Names] = {
     "masked-vectors": ("share", "n"),
     "masked-kept": ("shares",),
     "masked-factors": ("factors",),
-    "mixture-not-exact": (),
-    "mixture-undetermined": (),
+    **dict.fromkeys(("mixture-not-exact", "mixture-undetermined"), ()),
     # edges of a family
     "relative-distance": ("distance",),
     "inherits": ("share",),
@@ -187,6 +186,7 @@ EVIDENCE: Mapping[str, Names] = {
     "compared": ("summary",),
     "recipe": (),
     "nearest-of-family": ("n",),
+    "sketches-alone": ("reason",),
     "imported": ("version",),
     # a pair among its relatives
     "among-equal": ("n",),

@@ -54,7 +54,8 @@ def confirmed(record: Comparison, a: Held, b: Held) -> tuple[Summary, int]:
     alpha = record.alpha / 2
     quick = compared(*pair, alpha=alpha, effort="quick")
     if quick.verdict == "dependent":
-        return replace(first, fresh=as_run(quick, "quick")), quick.bytes_read
+        run = as_run(quick, "quick")
+        return replace(first, basis=quick.basis, fresh=run), quick.bytes_read
     return of_weights(*pair, alpha=alpha)
 
 

@@ -11,11 +11,11 @@ from weightkin.errors import UnreadableModel
 from weightkin.formats import Model
 from weightkin.lineage.family import find_family
 from weightkin.lineage.growing import with_part
-from weightkin.records import Skipped, unread
+from weightkin.records import Skipped, left_out, unread
 from weightkin.records.family import FamilyGraph, FamilyNode
 from weightkin.registry.known import KnownFamilies
 from weightkin.registry.members import may_hide
-from weightkin.registry.prepared import held_whole, source_of, weights_at_hand
+from weightkin.registry.prepared import held_whole, source_of, weights_at_hand, weights_of
 from weightkin.registry.sealed import SealedStore
 from weightkin.registry.slots import Sketches, Slot, unused
 from weightkin.sketch import Scheme, Sketch
@@ -27,11 +27,13 @@ N_CONTENTS = "n_contents"  # parameter of a graph: contents that were registered
 class Newcomer:
     """A model that is not registered, named by the id of its node.
 
-    ``hidden`` are slots that only their weights show to be related to it.
+    ``hidden`` are slots that only their weights show to be related to it; ``weights_at`` is where
+    its own are.
     """
 
     source: Sketch | Model
     hidden: frozenset[int] = frozenset()
+    weights_at: str | None = None
 
 
 def empty(alpha: float, seed: int, n_contents: int) -> FamilyGraph:
@@ -101,7 +103,17 @@ def laid_out(
         raise UnreadableModel(f"none of {len(lost)} sketches could be read: {first}")
     if newcomer is not None:
         sources.append(newcomer.source)
-    graph = find_family(sources, alpha=alpha, seed=seed, execution=Execution(progress=progress))
+
+    def elsewhere(name: str) -> Model | Skipped:
+        """The weights of a node as they were registered; what is on a hub is left there."""
+        if name in names:
+            return weights_of(sketches[name], source_of(names[name].models), on_hub=False)
+        if newcomer is None or not isinstance(newcomer.source, Sketch):
+            return left_out(name, "only-sketch")
+        return weights_of(newcomer.source, newcomer.weights_at, on_hub=False)
+
+    how = Execution(progress=progress)
+    graph = find_family(sources, alpha=alpha, seed=seed, execution=how, elsewhere=elsewhere)
     said = {name for name, own in names.items() if own.slot in hidden}
     skipped = [x for x in graph.skipped if x.code != "no-weights" or x.what in said]
     return _with_numbers(graph, names, (*skipped, *lost), is_incomplete=bool(lost))

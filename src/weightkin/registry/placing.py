@@ -74,7 +74,7 @@ def place(
         return _placed(graph, at, held, query, found), known
     at = unused(QUERY_NODE, known.ids)
     hidden = frozenset(slot for slot, is_hidden in related.items() if is_hidden)
-    newcomer = Newcomer(_source(query, at, is_hidden=bool(hidden)), hidden)
+    newcomer = Newcomer(_source(query, at, is_hidden=bool(hidden)), hidden, query.weights_at)
     whole = laid_out_again(store, held, known, family, newcomer)
     at = next((x.id for x in whole.nodes if at in x.duplicates), at)
     return _placed(whole, at, held, query, found), known
@@ -91,7 +91,9 @@ def _among_nearest(
     chosen = dict(list(related.items())[:MOST_PLACED])
     hidden = frozenset(slot for slot, is_hidden in chosen.items() if is_hidden)
     names = {f"#{held[slot].models[0].id}": held[slot] for slot in chosen}
-    newcomer = Newcomer(_source(query, QUERY_NODE, is_hidden=bool(hidden)), hidden)
+    newcomer = Newcomer(
+        _source(query, QUERY_NODE, is_hidden=bool(hidden)), hidden, query.weights_at
+    )
     request, n = found.request, max(2, found.n_scanned + (found.slot is None))
     m = len(names) + 1
     alpha = request.alpha * min(1.0, m * (m - 1) / (n * (n - 1)))  # paid for all pairs there are

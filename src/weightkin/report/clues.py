@@ -8,7 +8,7 @@ from typing import Any
 from weightkin.records import Clue
 from weightkin.records.form import probability_words
 from weightkin.records.registry import DeclaredParent
-from weightkin.report.reasons import Words, in_words
+from weightkin.report.reasons import REASON_WORDS, Words, in_words
 from weightkin.text import counted, percent
 
 IMAGES = {
@@ -197,6 +197,7 @@ EVIDENCE_WORDS: Mapping[str, Words] = {
     "recipe": "the MoTHer recipe: direction by kurtosis, without a probability",
     "nearest-of-family": "compared only with the {n} nearest models of a larger family; "
     "`weightkin tree --registry FILE` computes the whole family",
+    "sketches-alone": lambda x: in_words(REASON_WORDS, "sketches-alone", x),
     "imported": "imported: computed elsewhere by weightkin {version}, not verified here",
     "among-equal": "among {n} models: equal contents",
     "among-below": _through,

@@ -14,6 +14,7 @@ from weightkin.report.terminal import printable
 LONGEST_NODE_NAME = 60  # characters of a name
 UNOBSERVED = "(unobserved ancestor)"
 NO_PROOF = ("calibrated evidence", "not shown to be related")  # in place of a p-value
+UNCONFIRMED = "unconfirmed"
 MAIN_NUMBER = {  # of a kind, in words
     "bits": "{} bits",
     "rank": "rank {}",
@@ -78,8 +79,18 @@ def related_words(edge: FamilyEdge | Step, alpha: float) -> str:
 
 
 def unshown_words(edge: FamilyEdge | Step, alpha: float) -> str:
-    """What stands beside an edge whose two models no exact test or equal values relate."""
-    return "" if is_shown(edge, alpha) else f", {related_words(edge, alpha)}"
+    """What stands beside an edge whose two models no exact test or equal values relate.
+
+    Or only on sketches, to whose rows one of them may have been fitted.
+    """
+    if not is_shown(edge, alpha):
+        return f", {related_words(edge, alpha)}"
+    return f", {UNCONFIRMED}" if is_unconfirmed(edge) else ""
+
+
+def is_unconfirmed(edge: FamilyEdge | Step) -> bool:
+    """Whether nothing but rows of sketches shows that the two are related."""
+    return any(x.code == "sketches-alone" for x in edge.evidence)
 
 
 def parent_name(step: Step) -> str:

@@ -51,6 +51,12 @@ def pattern(found: Mapping[str, Any]) -> str:
     return in_words(PATTERN_WORDS, str(found["pattern"]), found)
 
 
+ON_SKETCHES = (
+    "related by their sketches alone, whose rows anybody may know: it is not excluded that one "
+    "model was made to match the other"
+)
+
+
 def _nested(data: Mapping[str, Any]) -> str:
     reason = data["reason"]
     return in_words(REASON_WORDS, str(reason["code"]), reason)
@@ -235,6 +241,7 @@ REASON_WORDS: Mapping[str, Words] = {
     "rows-known": "it reads sketches, whose rows anybody may know; the secret of the policy draws "
     "only samples of models that the policy names",
     "fixed-sample": "a sketch was compared, whose rows anybody may know; a secret reads weights",
+    "sketches-alone": lambda x: f"{ON_SKETCHES} ({_nested(x)})",
     "sketch-not-drawn": lambda x: (
         "no sample of it could be drawn, because only its sketch is available, whose rows anybody "
         f"may know: {_nested(x)}"

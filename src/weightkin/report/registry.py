@@ -8,7 +8,7 @@ from weightkin.records.form import pvalue_words
 from weightkin.records.registry import Relation, Relative, Search, Step, Trace
 from weightkin.report.clues import declared_words, evidence_line
 from weightkin.report.line import Line, Style, fact
-from weightkin.report.nodes import parent_name, unshown_words
+from weightkin.report.nodes import is_unconfirmed, parent_name, unshown_words
 from weightkin.report.parent_words import parent_words
 from weightkin.report.reasons import why
 from weightkin.report.sentences import brief_words, scanned_words
@@ -96,11 +96,17 @@ def plain_words(record: Search) -> str:
         return f"No sign of weights shared with {name} was found in any model that was compared."
     if any(x.summary.is_same for x in record.relatives):
         return "The same model is registered here."
-    parents = [x.parent for x in record.parents if x.direction == "determined" and x.parent_id]
+    sure = [x for x in record.parents if not is_unconfirmed(x)]
+    parents = [x.parent for x in sure if x.direction == "determined" and x.parent_id]
     if parents:
         return f"{name} was probably made from {' and '.join(parents)}."
-    if not any(x.verdict == "dependent" for x in record.relatives):
+    related = [x for x in record.relatives if x.verdict == "dependent"]
+    if not related:
         return f"Units of {name} line up with those of other models: this alone shows no relation."
+    if all(x.summary.basis == "exact-unconfirmed" for x in related):
+        return (
+            f"{name} is related to registered models, or one of them was made to match the other."
+        )
     return f"{name} is related to registered models; whether it was made from one of them is open."
 
 

@@ -11,10 +11,12 @@ from weightkin.report.components import shared_components
 from weightkin.report.line import Line, Part, Style
 from weightkin.report.nodes import (
     NO_PROOF,
+    UNCONFIRMED,
     UNOBSERVED,
     Signs,
     called,
     is_shown,
+    is_unconfirmed,
     kind_words,
     number_words,
     related_words,
@@ -147,6 +149,7 @@ class _Drawing:
             parts.append(f"weight {edge.weight:.2f}")
         related = related_words(edge, self.alpha)
         parts += [related] if related in NO_PROOF else []
+        parts += [UNCONFIRMED] if is_unconfirmed(edge) else []
         parts += [open_words(edge, self._called)] if edge.direction != "determined" else []
         return ", ".join(parts)
 
@@ -155,6 +158,7 @@ class _Drawing:
         if edge.weight != 1.0:
             parts.append(f"weight {edge.weight:.2f}")
         parts.append(related_words(edge, self.alpha))
+        parts += [UNCONFIRMED] if is_unconfirmed(edge) else []
         parts.append(f"overall distance {number_words(edge.distance)}")
         parts.append(parent_words(edge, self._called))
         parts += [f"support {edge.support:.2f}"] if is_support_known(edge) else []
