@@ -144,3 +144,20 @@ def test_without_weights_a_gate_neither_passes_nor_accuses(sketches, home, tmp_p
         assert (found.state, found.summary.basis) == ("unverifiable", "exact-unconfirmed")
         assert "one of them was made to match" in plain_words(registry.search(home / name))
     assert check(home / "innocent", policy, registry=registry).outcome == "pass"
+
+
+def test_a_gate_passes_no_expected_parent_of_which_there_is_a_sketch_alone(
+    sketches, home, tmp_path
+):
+    registry = Registry(tmp_path / "r.sqlite")
+    registry.add([sketches["reference"]])
+    policy = Policy(expected_parents=("#1",))
+    for name in ("turned", "child"):
+        record = check(home / name, policy, registry=registry)
+        assert record.outcome == "incomplete", name
+        found = {(x.rule, x.state) for x in record.findings if x.rule != "unknown-licence"}
+        assert found == {("undeclared-parent", "unverifiable"), ("unverifiable", "unverifiable")}
+    with_weights = Policy(expected_parents=(str(home / "reference"),))
+    found = check(home / "turned", with_weights).findings
+    assert "missing-parent" in {x.rule for x in found}
+    assert "missing-parent" not in {x.rule for x in check(home / "child", with_weights).findings}

@@ -67,7 +67,10 @@ class Evidence:
 
     def lost(self, *, is_needed: bool = False) -> Skipped | None:
         """What nobody could read, or draw: a forbidden model that is found has been found."""
-        return self.missing or (self.undrawn if is_needed or not self.is_related else None)
+        undrawn = self.undrawn
+        if is_needed and undrawn is None and self.is_of_sketch:  # rows that can be set
+            undrawn = self.unconfirmed or left_out(self.other.name, "only-sketch")
+        return self.missing or (undrawn if is_needed or not self.is_related else None)
 
     def as_drawn(self) -> Evidence:
         """What the secret of a policy drew, where there is one: rows of sketches are known."""
