@@ -24,8 +24,9 @@ def registered(number, name, *parents, source=""):
     )  # fmt: skip
 
 
-def edge(parent, child, direction="determined", kind="fine-tuned", weight=1.0):
-    return FamilyEdge(parent=parent, child=child, kind=kind, direction=direction, weight=weight)
+def edge(parent, child, direction="determined", kind="fine-tuned", weight=1.0, log10_p=-40.0):
+    return FamilyEdge(parent=parent, child=child, kind=kind, direction=direction, weight=weight,
+                      log10_pvalue=log10_p)  # fmt: skip
 
 
 def placing(untestable=(), **declared):
@@ -61,6 +62,22 @@ def test_a_declared_parent_is_held_against_the_graph(child, parent, state):
     place = placing(**{child: (parent,)})
     (found,) = place.standings({})[NAMES.index(child) + 1].declared
     assert (found.name, found.state) == (parent, state)
+
+
+def test_an_edge_that_nothing_shows_confirms_no_declared_parent():
+    joined = [edge("tuned", "mix", kind="merged", weight=0.5),
+              edge("other", "mix", kind="merged", weight=0.5)]  # fmt: skip
+    drawn = edge("tuned", "other", "undetermined", "unknown", log10_p=0.0)
+    nodes = [FamilyNode(id=x, name=x, registered=(k,)) for k, x in enumerate(NAMES[:6], 1)]
+    models = {k: registered(k, x) for k, x in enumerate(NAMES, 1)}
+    models |= {2: registered(2, "tuned", "other"), 4: registered(4, "other", "tuned")}
+    slots = {k: k for k in models}
+    place = Placing(models=models, slots=slots, graph=graph(nodes, [*joined, drawn]))
+    found = place.standings({})
+    assert [found[k].declared[0].state for k in (2, 4)] == ["", ""]
+    by_test = replace(drawn, log10_pvalue=-40.0)
+    place = replace(place, graph=graph(nodes, [*joined, by_test]))
+    assert place.standings({})[4].declared[0].state == "confirmed"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Literal
 
 from weightkin.lineage.descent import Descent, EdgePath
 from weightkin.records.evidence import Verdict
-from weightkin.records.family import FamilyEdge, FamilyGraph
+from weightkin.records.family import FamilyEdge, FamilyGraph, is_related
 from weightkin.records.registry import Registered, State, Step
 from weightkin.registry.declarations import Named
 from weightkin.registry.placement import NodeFacts, Placed, Placement, step_of
@@ -132,6 +132,14 @@ class Placing:
         """The edges to the parents of a node; none of what is no node."""
         return self._into.get(node, ())
 
+    def shown_parents(self, node: str) -> list[str]:
+        """Its parents in the graph that are determined, or at least shown to be related to it."""
+        return [
+            edge.parent
+            for edge in self.into(node)
+            if edge.direction == "determined" or is_related(edge, self.graph.alpha)
+        ]
+
     def above(self, node: str) -> Mapping[str, EdgePath]:
         """The ancestors of a node by edges of determined direction, with the path from each."""
         return self._descent.above(node) if node else {}
@@ -185,11 +193,12 @@ class Placing:
     def _origins(self, node: str) -> set[str]:
         """A node and all above it, whether or not the direction of an edge is determined.
 
-        Two that share none may be unrelated: a merge joins them in one family.
+        Two that share none may be unrelated: a merge joins them in one family, in which the graph
+        may draw one of two unrelated models below the other.
         """
         found, waiting = {node}, [node]
         while waiting:
-            new = {e.parent for e in self.into(waiting.pop())} - found
+            new = {*self.shown_parents(waiting.pop())} - found
             found |= new
             waiting += new
         return found
