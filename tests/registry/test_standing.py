@@ -13,6 +13,8 @@ from weightkin.registry.declarations import Named, check_declared, matching, par
 from weightkin.registry.placement import Placement
 from weightkin.registry.proposing import Compared, Request
 from weightkin.registry.standing import Placing
+from weightkin.report.html.graph_model import family_drawing
+from weightkin.report.html.one_family import by_family, named_after
 
 NAMES = ("base", "tuned", "cast", "other", "mix", "alone", "new", "copy")  # numbers 1 to 8
 
@@ -104,6 +106,21 @@ def test_every_model_has_its_family_its_parents_and_its_ancestors():
     assert sorted(found[5].ancestors) == [1, 2, 4]
     assert found[3].ancestors == ()  # by an edge whose direction is open
     assert [k for k in found if not found[k].is_placed] == [7]
+
+
+def test_a_family_is_called_as_on_its_page_after_the_top_of_its_largest_tree():
+    names = ("late", "mix", "top", "x", "y", "z")
+    models = {k: registered(k, x) for k, x in enumerate(names, 1)}
+    nodes = [FamilyNode(id=x, name=x, registered=(k,)) for k, x in enumerate(names, 1)]
+    nodes.append(FamilyNode(id="unobserved-1", observed=False))
+    edges = [edge("unobserved-1", "late"), edge("unobserved-1", "top"), edge("top", "x"),
+             edge("top", "y"), edge("late", "z"), edge("late", "mix", kind="merged", weight=0.4),
+             edge("top", "mix", kind="merged", weight=0.6)]  # fmt: skip
+    found = graph(nodes, edges)
+    place = Placing(models=models, slots={k: k for k in models}, graph=found)
+    standings = place.standings({}).values()
+    assert {(x.family, x.first) for x in standings} == {("top", 1)}
+    assert named_after(by_family(family_drawing(found))[0]).label == "top"
 
 
 def test_the_place_of_one_model_has_its_path_children_and_merges():

@@ -249,8 +249,8 @@ def test_what_relatives_were_asked_about_is_not_left_open():
 def test_what_is_tested_by_index_and_by_tokens_has_two_names():
     one = comparison().tests[0]
     lines = comparison_lines(comparison(tests=(one, one)), is_full=True)
-    assert sum(x.startswith("  mlp block.0 ") for x in lines) == 1
-    assert sum(x.startswith("  mlp block.0, by tokens ") for x in lines) == 1
+    assert sum(x.startswith("  hidden units (mlp), block.0 ") for x in lines) == 1
+    assert sum(x.startswith("  hidden units (mlp), block.0, by tokens ") for x in lines) == 1
 
 
 def test_a_second_look_says_what_is_unconfirmed():

@@ -12,6 +12,8 @@ from weightkin._version import __version__
 from weightkin.lineage.descent import EdgePath, chance_of_all
 from weightkin.records import left_out
 from weightkin.records.descendants import Descendant, Descendants
+from weightkin.records.family import is_calibrated
+from weightkin.records.registry import Step
 from weightkin.registry import declarations, entries, family, kept_graph, placing, searching, slots
 from weightkin.registry.claims import is_text
 from weightkin.registry.known import KnownFamilies
@@ -123,6 +125,12 @@ def descendants_record(query: Prepared, what: Traced, seconds: float) -> Descend
     )
 
 
+def _without_evidence(step: Step) -> Step:
+    """A step without its evidence, but for what relates the two where no test does."""
+    kept = (x for x in step.evidence if x.code == "compared" and is_calibrated(step))
+    return replace(step, evidence=tuple(kept))
+
+
 def _listed(
     placed: Placed, paths: Mapping[str, EdgePath], *, is_sure: bool
 ) -> tuple[Descendant, ...]:
@@ -132,7 +140,7 @@ def _listed(
             determined=is_sure,
             probability=chance_of_all(path),
             log10_pvalue=max(edge.log10_pvalue for edge in path),
-            path=tuple(replace(step, evidence=()) for step in placed.steps(path)),
+            path=tuple(map(_without_evidence, placed.steps(path))),
         )
         for node, path in paths.items()
         for model in placed.models.get(node, ())

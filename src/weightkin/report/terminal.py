@@ -109,6 +109,12 @@ def is_too_few(record: Comparison, axis: AxisEvidence) -> bool:
     return _is_alike(axis) and 0 < max(n_units, default=0) <= FEW_UNITS
 
 
+def is_aligned_only(record: Comparison, axis: AxisEvidence) -> bool:
+    """Whether units of an axis match by a test, and are too little alike for it to pass."""
+    is_matched = 10**axis.log10_pvalue <= record.alpha and axis.confirmed != "refuted"
+    return is_matched and not axis.passes
+
+
 def is_test_too_small(test: Test) -> bool:
     """The same of one test."""
     return _is_alike(test) and 0 < test.n_units <= FEW_UNITS
@@ -196,7 +202,7 @@ def _tests(record: Comparison) -> list[str]:
     seen: set[tuple[str, str, str]] = set()
     rows = []
     for t in record.tests:
-        name = f"{t.axis} {t.view}" if t.view else t.axis
+        name = f"{axis_words(t.axis)}, {t.view}" if t.view else axis_words(t.axis)
         blocks = t.block_a if t.block_a == t.block_b else f"{t.block_a} {t.block_b}"
         how = ", by tokens" if (t.name, name, blocks) in seen else ""
         seen.add((t.name, name, blocks))
