@@ -43,6 +43,11 @@ def test_an_ancestor_over_an_edge_that_is_open_is_called_so():
     assert found("cast", edges)[0] == (1, 1, "determined")
 
 
+def test_a_parent_that_is_not_shown_to_be_related_is_no_ancestor():
+    drawn = edge("base", "other", "undetermined", "unknown", log10_p=0.0)
+    assert found("other", [*CHAIN, drawn]) == []
+
+
 def test_an_ancestor_that_is_not_here_is_one_without_a_number():
     edges = [edge("ancestor-1", "base"), edge("base", "tuned")]
     assert found("tuned", edges, hidden=("ancestor-1",))[-1] == (0, 2, "determined")

@@ -8,11 +8,14 @@ import pytest
 
 from tests.registry.test_commands import run
 from weightkin import Registry, check
+from weightkin.records import clue
 from weightkin.records.descendants import Descendants
 from weightkin.records.family import FamilyEdge
 from weightkin.registry import kept_graph
 from weightkin.registry.known import known_of
 from weightkin.registry.store import opened
+from weightkin.registry.tracing import _without_evidence
+from weightkin.report.descendants import descendants_lines
 from weightkin.report.registry import search_lines
 
 NAMES = ("root", "child", "grandchild", "sibling")
@@ -51,6 +54,24 @@ def test_descendants_have_their_path_and_its_probability(registry):
     assert [(x.model.name, x.determined) for x in found.may_descend] == [("sibling", False)]
     assert Descendants.from_json(found.to_json()) == found
     assert [x.model.name for x in registry.descendants("#2").descendants] == ["grandchild"]
+
+
+def test_a_step_that_nothing_shows_is_said_and_calibrated_evidence_is_kept(registry):
+    found = registry.descendants("root")
+    (open_,) = found.may_descend
+    unshown = replace(open_, path=(replace(open_.path[0], log10_pvalue=0.0),))
+    summary = {"verdict": "dependent", "basis": "calibrated"}
+    calibrated = replace(unshown.path[0], evidence=(clue("compared", summary=summary),))
+    for x, is_said in (
+        (open_, False),
+        (unshown, True),
+        (replace(open_, path=(calibrated,)), False),
+    ):
+        lines = descendants_lines(replace(found, may_descend=(x,)))
+        assert any("fine-tuned, not shown to be related" in line for line in lines) == is_said
+    assert _without_evidence(calibrated) == calibrated
+    by_test = replace(calibrated, evidence=(clue("relative-distance", distance=0.1),))
+    assert _without_evidence(by_test).evidence == ()
 
 
 def test_copies_and_their_descendants_are_named_too(registry, family, tmp_path):

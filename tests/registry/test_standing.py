@@ -13,6 +13,8 @@ from weightkin.registry.declarations import Named, check_declared, matching, par
 from weightkin.registry.placement import Placement
 from weightkin.registry.proposing import Compared, Request
 from weightkin.registry.standing import Placing
+from weightkin.report.html.graph_model import family_drawing
+from weightkin.report.html.one_family import by_family, named_after
 
 NAMES = ("base", "tuned", "cast", "other", "mix", "alone", "new", "copy")  # numbers 1 to 8
 
@@ -24,8 +26,9 @@ def registered(number, name, *parents, source=""):
     )  # fmt: skip
 
 
-def edge(parent, child, direction="determined", kind="fine-tuned", weight=1.0):
-    return FamilyEdge(parent=parent, child=child, kind=kind, direction=direction, weight=weight)
+def edge(parent, child, direction="determined", kind="fine-tuned", weight=1.0, log10_p=-40.0):
+    return FamilyEdge(parent=parent, child=child, kind=kind, direction=direction, weight=weight,
+                      log10_pvalue=log10_p)  # fmt: skip
 
 
 def placing(untestable=(), **declared):
@@ -63,6 +66,22 @@ def test_a_declared_parent_is_held_against_the_graph(child, parent, state):
     assert (found.name, found.state) == (parent, state)
 
 
+def test_an_edge_that_nothing_shows_confirms_no_declared_parent():
+    joined = [edge("tuned", "mix", kind="merged", weight=0.5),
+              edge("other", "mix", kind="merged", weight=0.5)]  # fmt: skip
+    drawn = edge("tuned", "other", "undetermined", "unknown", log10_p=0.0)
+    nodes = [FamilyNode(id=x, name=x, registered=(k,)) for k, x in enumerate(NAMES[:6], 1)]
+    models = {k: registered(k, x) for k, x in enumerate(NAMES, 1)}
+    models |= {2: registered(2, "tuned", "other"), 4: registered(4, "other", "tuned")}
+    slots = {k: k for k in models}
+    place = Placing(models=models, slots=slots, graph=graph(nodes, [*joined, drawn]))
+    found = place.standings({})
+    assert [found[k].declared[0].state for k in (2, 4)] == ["", ""]
+    by_test = replace(drawn, log10_pvalue=-40.0)
+    place = replace(place, graph=graph(nodes, [*joined, by_test]))
+    assert place.standings({})[4].declared[0].state == "confirmed"
+
+
 @pytest.mark.parametrize(
     ("verdict", "state"),
     [("dependent", "confirmed"), ("no-evidence", "contradicted"), ("not-testable", "unverifiable"),
@@ -87,6 +106,21 @@ def test_every_model_has_its_family_its_parents_and_its_ancestors():
     assert sorted(found[5].ancestors) == [1, 2, 4]
     assert found[3].ancestors == ()  # by an edge whose direction is open
     assert [k for k in found if not found[k].is_placed] == [7]
+
+
+def test_a_family_is_called_as_on_its_page_after_the_top_of_its_largest_tree():
+    names = ("late", "mix", "top", "x", "y", "z")
+    models = {k: registered(k, x) for k, x in enumerate(names, 1)}
+    nodes = [FamilyNode(id=x, name=x, registered=(k,)) for k, x in enumerate(names, 1)]
+    nodes.append(FamilyNode(id="unobserved-1", observed=False))
+    edges = [edge("unobserved-1", "late"), edge("unobserved-1", "top"), edge("top", "x"),
+             edge("top", "y"), edge("late", "z"), edge("late", "mix", kind="merged", weight=0.4),
+             edge("top", "mix", kind="merged", weight=0.6)]  # fmt: skip
+    found = graph(nodes, edges)
+    place = Placing(models=models, slots={k: k for k in models}, graph=found)
+    standings = place.standings({}).values()
+    assert {(x.family, x.first) for x in standings} == {("top", 1)}
+    assert named_after(by_family(family_drawing(found))[0]).label == "top"
 
 
 def test_the_place_of_one_model_has_its_path_children_and_merges():

@@ -433,3 +433,13 @@ def test_the_card_of_a_sketch_states_the_size_of_its_model(zoo, tmp_path):
     write_sketch(sketch, path)
     facts = facts_of(ModelRef(source=str(path), digest=sketch.digest))
     assert facts.n_parameters == sketch.n_parameters > sum(facts.dtypes.values())
+
+
+def test_units_that_match_by_a_test_and_are_too_little_alike_are_called_aligned_only():
+    shown = records.comparison().axes[0]
+    aligned = replace(shown, axis="vo", log10_pvalue=-66.8, passes=False)
+    nothing = replace(shown, axis="heads", log10_pvalue=0.0, passes=False, effect=None)
+    table = str(body(records.comparison(axes=(shown, aligned, nothing))))
+    cells = re.findall(r'data-label="Shared">(.*?)</td>', table)
+    assert cells == ["shown", "aligned only", "not shown"]
+    assert "“Aligned only”: the order of the units agrees" in table

@@ -3,6 +3,7 @@
 import re
 
 from tests import families
+from tests.families import graph
 from weightkin.records.family import FamilyEdge, FamilyNode
 from weightkin.records.kinds import KINDS
 from weightkin.report.html import page
@@ -77,3 +78,15 @@ def test_every_kind_has_the_shape_of_its_group_and_every_group_a_colour():
     assert [len(x) for x in colours] == [4] * len(GROUPS)  # light, dark twice, on paper
     text = page(families.small())
     assert all(f'class="glyph {group}"' in text for group in ("tuned", "converted", "merged"))
+
+
+def test_an_edge_that_nothing_shows_says_so_in_the_outline_and_at_its_line():
+    nodes = [FamilyNode(id=x, name=x) for x in "abc"]
+    edges = [FamilyEdge(parent="a", child="b", log10_pvalue=0.0, parent_probability=0.48),
+             FamilyEdge(parent="a", child="c", log10_pvalue=-40.0, kind="fine-tuned",
+                        parent_probability=0.6)]  # fmt: skip
+    drawn = family_drawing(graph(nodes, edges))
+    words = {x.node.id: x.words for x in outline(drawn) if x.node}
+    assert words["b"] == "unknown, 0.48 (undetermined), not shown to be related"
+    assert words["c"] == "fine-tuned, 0.60 (undetermined)"
+    assert [x.caption for x in drawn.edges] == ["not shown to be related", "fine-tuned"]

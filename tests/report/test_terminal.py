@@ -249,8 +249,16 @@ def test_what_relatives_were_asked_about_is_not_left_open():
 def test_what_is_tested_by_index_and_by_tokens_has_two_names():
     one = comparison().tests[0]
     lines = comparison_lines(comparison(tests=(one, one)), is_full=True)
-    assert sum(x.startswith("  mlp block.0 ") for x in lines) == 1
-    assert sum(x.startswith("  mlp block.0, by tokens ") for x in lines) == 1
+    assert sum(x.startswith("  hidden units (mlp), block.0 ") for x in lines) == 1
+    assert sum(x.startswith("  hidden units (mlp), block.0, by tokens ") for x in lines) == 1
+
+
+def test_a_test_of_something_but_the_units_is_named():
+    one = comparison().tests[0]
+    tests = (replace(one, name="signs", view="weights"), replace(one, name="turns", axis="qk"))
+    lines = comparison_lines(comparison(tests=tests), is_full=True)
+    assert any(x.startswith("  signs of hidden units (mlp), weights  ") for x in lines)
+    assert any(x.startswith("  turns of query-key heads, block.0  ") for x in lines)
 
 
 def test_a_second_look_says_what_is_unconfirmed():

@@ -108,6 +108,21 @@ def rests_on_values(edge: FamilyEdge | Step, alpha: float) -> bool:
     return 10**edge.log10_pvalue > alpha and KINDS[edge.kind].is_shown_by_values
 
 
+def is_calibrated(edge: FamilyEdge | Step) -> bool:
+    """Whether calibrated evidence shows that the two are related."""
+    compared = (x.data["summary"] for x in edge.evidence if x.code == "compared")
+    return any(x["basis"] == "calibrated" for x in compared)
+
+
+def is_related(edge: FamilyEdge | Step, alpha: float) -> bool:
+    """Whether an exact test, equal values or calibrated evidence relate the two.
+
+    A merge of unrelated models joins them in one family, and the graph draws an edge between them.
+    """
+    is_exact = 10**edge.log10_pvalue <= alpha
+    return is_exact or rests_on_values(edge, alpha) or is_calibrated(edge)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FamilyGraph(InNotebooks):
     """The family of many models: no directed cycle, nodes with none, one or several parents.

@@ -41,7 +41,8 @@ def ancestry(placing: Placing, standings: Mapping[int, Standing], number: int) -
     Returns
     -------
     list of Ancestor
-        Each once, by what shows it best; a declared parent that is contradicted is none.
+        Each once, by what shows it best; a declared parent that is contradicted is none, and so is
+        a parent in the graph that the model is not shown to be related to.
     """
     node = placing.nodes.get(number, "")
     sure = placing.above(node)
@@ -49,7 +50,7 @@ def ancestry(placing: Placing, standings: Mapping[int, Standing], number: int) -
 
     def in_graph(at: Place) -> Iterator[Place]:
         own = placing.nodes.get(at, "") if isinstance(at, int) else at
-        yield from (edge.parent for edge in placing.into(own))
+        yield from placing.shown_parents(own)
 
     def also_declared(at: Place) -> Iterator[Place]:
         yield from in_graph(at)

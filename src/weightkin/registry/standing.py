@@ -9,8 +9,9 @@ from functools import cached_property
 from typing import Literal
 
 from weightkin.lineage.descent import Descent, EdgePath
+from weightkin.lineage.largest_tree import heaviest_parents, top_of_largest_tree
 from weightkin.records.evidence import Verdict
-from weightkin.records.family import FamilyEdge, FamilyGraph
+from weightkin.records.family import FamilyEdge, FamilyGraph, is_related
 from weightkin.records.registry import Registered, State, Step
 from weightkin.registry.declarations import Named
 from weightkin.registry.placement import NodeFacts, Placed, Placement, step_of
@@ -41,12 +42,21 @@ class Stated:
 class Standing:
     """Where one model stands."""
 
-    family: str = ""  # name of the model of its family that was registered first
-    first: int = 0  # number of that model; 0: it is alone
+    family: str = ""  # what its family is called
+    first: int = 0  # number of the model of its family that was registered first; 0: it is alone
     is_placed: bool = False  # in the graph
     parents: tuple[Step, ...] = ()
     ancestors: tuple[int, ...] = ()  # by edges of determined direction
     declared: tuple[Stated, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One family: its place in the graph, its name, the number of its first model (0: alone)."""
+
+    place: int = -1
+    name: str = ""
+    first: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,25 +94,34 @@ class Placing:
         return {x: NodeFacts(m[0].name, m[0].id, m[0].digest) for x, m in self.members.items()}
 
     @cached_property
-    def families(self) -> Mapping[str, tuple[Registered | None, int]]:
-        """Of each node the first model of its family, None where it is alone, and its place."""
-        found: dict[str, tuple[Registered | None, int]] = {}
+    def families(self) -> Mapping[str, Family]:
+        """The family of each node."""
+        place = {node.id: i for i, node in enumerate(self.graph.nodes)}
+        found: dict[str, Family] = {}
         for members in self.graph.components:
-            known = [x for x in members if x in self.facts]
-            models = [m for x in known for m in self.members[x]]
-            first = min(models, key=lambda m: m.id) if len(models) > 1 else None
-            found |= dict.fromkeys(members, (first, len(found)))
+            numbers = [m.id for x in members for m in self.members.get(x, ())]
+            is_alone = len(numbers) < 2
+            name = "" if is_alone else self._called(sorted(members, key=place.__getitem__))
+            family = Family(len(found), name, 0 if is_alone else min(numbers))
+            found |= dict.fromkeys(members, family)
         return found
+
+    def _called(self, members: Sequence[str]) -> str:
+        """What a family is called, on every page: after the model on top of its largest tree."""
+        index = {x: i for i, x in enumerate(members)}
+        edges = [(index[e.parent], index[e.child], e.weight) for x in members for e in self.into(x)]
+        is_observed = [x in self.facts for x in members]
+        return members[top_of_largest_tree(heaviest_parents(edges), is_observed)]
 
     def standings(self, recalled: Mapping[Pair, Verdict]) -> dict[int, Standing]:
         """Every model, with verdicts of earlier comparisons of pairs that were `asked`."""
         found = {}
         for model in self.models.values():
             node = self.nodes.get(model.id, "")
-            first = self.families[node][0] if node else None
+            family = self.families[node] if node else Family()
             found[model.id] = Standing(
-                family=first.name if first else "",
-                first=first.id if first else 0,
+                family=family.name,
+                first=family.first,
                 is_placed=bool(node),
                 parents=tuple(step_of(e, self.facts) for e in self.into(node)),
                 ancestors=tuple(self.facts[x].id for x in self.above(node) if x in self.facts),
@@ -132,6 +151,14 @@ class Placing:
         """The edges to the parents of a node; none of what is no node."""
         return self._into.get(node, ())
 
+    def shown_parents(self, node: str) -> list[str]:
+        """Its parents in the graph that are determined, or at least shown to be related to it."""
+        return [
+            edge.parent
+            for edge in self.into(node)
+            if edge.direction == "determined" or is_related(edge, self.graph.alpha)
+        ]
+
     def above(self, node: str) -> Mapping[str, EdgePath]:
         """The ancestors of a node by edges of determined direction, with the path from each."""
         return self._descent.above(node) if node else {}
@@ -158,7 +185,9 @@ class Placing:
             return Stated(name=name, state="confirmed" if ids else "unverifiable", id=sum(ids))
         found = {k: self._found(model.id, k, recalled.get((model.id, k))) for k in others}
         first = min(found, key=lambda k: list(STATES).index(found[k]))
-        return Stated(name=name, state=STATES[found[first]], id=first)
+        meant = self.models[first]
+        called = meant.name if name == meant.source else name  # an adapter names a folder
+        return Stated(name=called, state=STATES[found[first]], id=first)
 
     def _found(self, own: int, other: int, recalled: Verdict | None) -> Found:
         """What the graph states of the two, else an earlier comparison, else their families."""
@@ -180,16 +209,17 @@ class Placing:
             return "below"
         if self._origins(a) & self._origins(b):
             return "related"
-        return "open" if self.families[a][1] == self.families[b][1] else "unrelated"
+        return "open" if self.families[a] is self.families[b] else "unrelated"
 
     def _origins(self, node: str) -> set[str]:
         """A node and all above it, whether or not the direction of an edge is determined.
 
-        Two that share none may be unrelated: a merge joins them in one family.
+        Two that share none may be unrelated: a merge joins them in one family, in which the graph
+        may draw one of two unrelated models below the other.
         """
         found, waiting = {node}, [node]
         while waiting:
-            new = {e.parent for e in self.into(waiting.pop())} - found
+            new = {*self.shown_parents(waiting.pop())} - found
             found |= new
             waiting += new
         return found

@@ -12,6 +12,7 @@ from weightkin._version import __version__
 from weightkin.lineage.descent import EdgePath, chance_of_all
 from weightkin.records import left_out
 from weightkin.records.descendants import Descendant, Descendants
+from weightkin.records.family import is_calibrated
 from weightkin.records.registry import Step
 from weightkin.registry import declarations, entries, family, kept_graph, placing, searching, slots
 from weightkin.registry.claims import is_text
@@ -133,7 +134,7 @@ def _listed(
             determined=is_sure,
             probability=chance_of_all(path),
             log10_pvalue=max(edge.log10_pvalue for edge in path),
-            path=tuple(_short(step) for step in placed.steps(path)),
+            path=tuple(map(_short, placed.steps(path))),
         )
         for node, path in paths.items()
         for model in placed.models.get(node, ())
@@ -142,5 +143,6 @@ def _listed(
 
 
 def _short(step: Step) -> Step:
-    """A step without its evidence, but for whether that is of sketches alone."""
-    return replace(step, evidence=tuple(x for x in step.evidence if x.code == "sketches-alone"))
+    """A step without its evidence, but for what relates the two where no test of weights does."""
+    codes = {"sketches-alone", "compared"} if is_calibrated(step) else {"sketches-alone"}
+    return replace(step, evidence=tuple(x for x in step.evidence if x.code in codes))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from weightkin.records.descendants import Descendant, Descendants
+from weightkin.records.family import is_related
 from weightkin.records.form import probability_words
 from weightkin.report.line import Line, Style, fact
-from weightkin.report.nodes import related_words
+from weightkin.report.nodes import NO_PROOF, related_words
 from weightkin.report.registry import NEAREST, numbered
 from weightkin.report.sentences import others_words
 from weightkin.report.table import table
@@ -63,7 +64,7 @@ def _listed(found: Sequence[Descendant], alpha: float, width: int, *, is_full: b
             f"#{x.model.id}",
             printable(x.model.name),
             printable(x.path[-1].parent if x.determined else ""),
-            printable(x.path[-1].kind),
+            printable(x.path[-1].kind) + doubt_words(x, alpha),
             str(len(x.path)),
             probability_words(x.probability) if x.determined else "",
         )
@@ -71,6 +72,11 @@ def _listed(found: Sequence[Descendant], alpha: float, width: int, *, is_full: b
     ]
     head = ("", "model", "made from", "how", "steps", "probability")
     return table(head, rows, right=(0, 4, 5), width=width)
+
+
+def doubt_words(x: Descendant, alpha: float) -> str:
+    """What stands beside a model where nothing relates the two models of a step to it."""
+    return "" if all(is_related(step, alpha) for step in x.path) else f", {NO_PROOF[1]}"
 
 
 def path_words(x: Descendant) -> str:

@@ -10,7 +10,13 @@ from weightkin.records.form import pvalue_words
 from weightkin.records.location import Location, Matrix, ResidualMap, UnitMap
 from weightkin.report.line import Line, fact
 from weightkin.report.reasons import why
-from weightkin.report.terminal import AXIS_WORDS, MAX_SKIPPED, file_size, printable
+from weightkin.report.terminal import (
+    AXIS_WORDS,
+    MAX_SKIPPED,
+    axis_words,
+    file_size,
+    printable,
+)
 from weightkin.text import counted
 
 SHADES, ASCII_SHADES = "·░▒▓█", ".:+%#"
@@ -155,9 +161,9 @@ def _is_scaled(m: UnitMap) -> bool:
 
 
 def _unit_words(m: UnitMap) -> str:
-    """``decoder.0 -> decoder.0 mlp: 160 of 256 units, in order``."""
-    names = m.name_a if m.name_a == m.name_b else f"{m.name_a} -> {m.name_b}"
-    where = f"{m.block_a} -> {m.block_b} {names}"
+    """``decoder.0 -> decoder.0, V/O dimensions: 48 of 48 units of a found ...``."""
+    a, b = axis_words(m.name_a), axis_words(m.name_b)
+    where = f"{m.block_a} -> {m.block_b}, {a if a == b else f'{a} -> {b}'}"
     order = "in order" if m.in_order else "in another order"
     what = f"{len(m.units_a)} of {m.n_looked_a} units of a found among {m.n_looked_b} of b, {order}"
     flips = f", {m.n_flipped} signs flipped" if m.n_flipped else ""
@@ -197,6 +203,8 @@ def _tensor_words(record: Location) -> list[str]:
         for other in (False, True)
         if counts[n, other]
     ]
+    n_others = record.n_tensors_b - sum(counts.values())
+    words += [f"{n_others} not found in a"] if n_others else []
     return [f"{record.n_tensors_b} tensors of b, sampled: {', '.join(words)}"]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from weightkin.records.family import FamilyEdge, FamilyNode, rests_on_values
+from weightkin.records.family import FamilyEdge, FamilyNode, is_calibrated, rests_on_values
 from weightkin.records.form import pvalue_words
 from weightkin.records.registry import Step
 from weightkin.report.terminal import printable
@@ -73,9 +73,7 @@ def related_words(edge: FamilyEdge | Step, alpha: float) -> str:
         return pvalue_words(edge.log10_pvalue)
     if rests_on_values(edge, alpha):
         return "equal values"
-    compared = [x.data["summary"] for x in edge.evidence if x.code == "compared"]
-    is_calibrated = any(x["basis"] == "calibrated" for x in compared)
-    return NO_PROOF[not is_calibrated]
+    return NO_PROOF[not is_calibrated(edge)]
 
 
 def unshown_words(edge: FamilyEdge | Step, alpha: float) -> str:

@@ -117,7 +117,7 @@ def _lineage(record: Search) -> list[str]:
             fact("registered", f"as #{record.registered.id} on {record.registered.added[:10]}")
         )
     if record.first_registered:
-        of_all = " (itself)" if _is_first(record) else ""
+        of_all = " (itself)" if _is_first(record) else " (registered first of its relatives)"
         lines.append(fact("first here", f"{printable(record.first_registered)}{of_all}"))
     return lines
 

@@ -26,6 +26,7 @@ AXIS_WORDS = {
     "token signs": "signs by tokens",
     "turns": "rotary planes",
     "key signs": "query-key signs",
+    "qk": "query-key heads",
 }
 PART_WORDS = {
     "aligned-only": "aligned only",
@@ -45,6 +46,7 @@ MAX_SKIPPED = 6
 NOTABLE_COSINE = 0.8  # cosine from which a p-value that is not small asks for a word
 LOOK_CLOSER = 3.0  # log10 of an e-value by a law of spectra
 FEW_UNITS = 8  # units
+PLAIN_TESTS = ("coincidences", "agreement")  # of the units themselves
 TOO_FEW = "too few to test"
 SIGNS = ("signs", "token signs", "turns", "key signs")
 
@@ -107,6 +109,12 @@ def is_too_few(record: Comparison, axis: AxisEvidence) -> bool:
     """Whether units are so few that none of them being unlike gives no small p-value."""
     n_units = [t.n_units for t in record.tests if t.axis == axis.axis]
     return _is_alike(axis) and 0 < max(n_units, default=0) <= FEW_UNITS
+
+
+def is_aligned_only(record: Comparison, axis: AxisEvidence) -> bool:
+    """Whether units of an axis match by a test, and are too little alike for it to pass."""
+    is_matched = 10**axis.log10_pvalue <= record.alpha and axis.confirmed != "refuted"
+    return is_matched and not axis.passes
 
 
 def is_test_too_small(test: Test) -> bool:
@@ -196,7 +204,8 @@ def _tests(record: Comparison) -> list[str]:
     seen: set[tuple[str, str, str]] = set()
     rows = []
     for t in record.tests:
-        name = f"{t.axis} {t.view}" if t.view else t.axis
+        of = "" if t.name in PLAIN_TESTS else f"{t.name} of "
+        name = f"{of}{axis_words(t.axis)}{t.view and f', {t.view}'}"
         blocks = t.block_a if t.block_a == t.block_b else f"{t.block_a} {t.block_b}"
         how = ", by tokens" if (t.name, name, blocks) in seen else ""
         seen.add((t.name, name, blocks))

@@ -10,7 +10,7 @@ from weightkin.records.kinds import KINDS
 from weightkin.records.registry import Registered, Step, Trace
 from weightkin.registry.declarations import parent_figures
 from weightkin.report.clues import possible_words
-from weightkin.report.nodes import UNOBSERVED, unshown_words
+from weightkin.report.nodes import UNOBSERVED, is_shown, related_words
 from weightkin.report.parent_words import other_words
 from weightkin.web.job_service import JobService
 from weightkin.web.overviews import Glance, Row
@@ -105,6 +105,9 @@ def place(service: JobService, glance: Glance, row: Row, trace: Trace | None) ->
         stated=tuple(
             replace(
                 x,
+                name=models[x.id].name
+                if x.id in models and models[x.id].source == x.name
+                else x.name,
                 licence=models[x.id].licence if x.id in models else "",
                 rivals=rivals.get(x.id, "") if x.state == "possible" else "",
             )
@@ -180,5 +183,6 @@ def _inferred(x: Step, parent: Registered | None, own: Registered, alpha: float)
     if x.direction == "determined":
         state = "undeclared" if x.parent_id else "inferred"
     name = x.parent if x.parent_id else "a model that is not here"
-    words = f"{'; '.join(possible_words(parent_figures(x, parent, own)))}{unshown_words(x, alpha)}"
+    figures = possible_words(parent_figures(x, parent, own))
+    words = "; ".join([*figures, *([] if is_shown(x, alpha) else [related_words(x, alpha)])])
     return Stated(state=state, name=name, id=x.parent_id, words=words, is_declared=False)

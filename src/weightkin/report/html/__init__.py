@@ -41,7 +41,7 @@ from weightkin.report.priorities import plain_words as check_words
 from weightkin.report.priorities import what_to_do, worst_first
 from weightkin.report.registry import licences_of
 from weightkin.report.registry import plain_words as search_words
-from weightkin.report.terminal import TOO_FEW, is_too_few, next_step
+from weightkin.report.terminal import TOO_FEW, is_aligned_only, is_too_few, next_step
 from weightkin.text import counted
 
 if TYPE_CHECKING:
@@ -202,6 +202,7 @@ def _of_comparison(record: Comparison) -> dict[str, Any]:
         "blocks": block_map(record),
         "differing": block_rows(record),
         "rows_caption": rows_caption(record),
+        "aligned_only": [x for x in record.axes if is_aligned_only(record, x)],
         "too_few": [x for x in record.axes if is_too_few(record, x)],
         "too_few_words": TOO_FEW,
         "trusted": sorted({x.trusts for x in record.axes} - {"either"}),

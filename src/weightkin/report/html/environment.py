@@ -26,7 +26,7 @@ from weightkin.records.kinds import equal_kinds
 from weightkin.report.accounting import accounting_facts
 from weightkin.report.components import STATE_WORDS, component_name, shared_components
 from weightkin.report.derived import detail_words, identical_words, value_words
-from weightkin.report.descendants import path_words
+from weightkin.report.descendants import doubt_words, path_words
 from weightkin.report.draws import drawn_by, extent_words
 from weightkin.report.glossary import anchor_of, meaning_of, term_of
 from weightkin.report.kind_groups import glyph_path
@@ -124,6 +124,7 @@ def environment(*, is_served: bool = False) -> jinja2.Environment:
         "scanned": scanned_words,
         "left": n_left,
         "path": path_words,
+        "doubt": doubt_words,
         "equal_kinds": equal_kinds,
         "identical": identical_words,
         "detail": detail_words,

@@ -7,8 +7,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from weightkin.report.html.environment import cut, environment, short
-from weightkin.report.html.graph_model import KIND_LENGTH, Drawing, DrawnEdge
+from weightkin.report.html.environment import cut, environment
+from weightkin.report.html.graph_model import Drawing, DrawnEdge
 from weightkin.report.html.one_family import by_family, n_models, named_after
 from weightkin.report.html.outline import outline
 from weightkin.report.kind_groups import GLYPHS, glyph_path, group_of, legend
@@ -69,7 +69,7 @@ def _payload(drawn: Drawing) -> dict[str, Any]:
             "t": index[edge.child],
             "kind": edge.kind,
             "group": group_of(edge.kind),
-            "label": short(edge.label, KIND_LENGTH),
+            "label": edge.caption,
             "style": edge.style,
             "p": round(edge.probability, 4),
             "proven": edge.is_proven,
@@ -124,5 +124,5 @@ def _line(
         path = f"M{x0} {y0}{corner if turn else ''}H{x1}"
     else:
         path = f"M{x0} {y0}C{x0 + 70} {y0} {x1 - 70} {y1} {x1} {y1}"
-    label = short(edge.label, KIND_LENGTH) if is_main else ""
+    label = edge.caption if is_main else ""
     return {"style": edge.style, "path": path, "end": (x1, y1), "label": label}

@@ -42,10 +42,7 @@ class DrawnNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawnEdge:
-    """``child`` is placed below ``parent``; a declared edge is what a model says of itself.
-
-    ``is_proven``: an exact test or equal values show that the two are related.
-    """
+    """``child`` is placed below ``parent``; a declared edge is what a model says of itself."""
 
     parent: str
     child: str
@@ -54,8 +51,18 @@ class DrawnEdge:
     style: Style
     probability: float  # of the parent, or of the direction where only that is known
     weight: float = 1.0
-    is_proven: bool = True
+    is_proven: bool = True  # an exact test or equal values show that the two are related
     facts: Facts = ()
+
+    @property
+    def doubt(self) -> str:
+        """What stands beside an edge that is not proven."""
+        return "" if self.is_proven else dict(self.facts).get("Related", "")
+
+    @property
+    def caption(self) -> str:
+        """What is drawn at the edge: how the child was made, or that nothing relates the two."""
+        return short(self.kind == "unknown" and self.doubt or self.label, KIND_LENGTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,7 @@ def drawing(nodes: Sequence[DrawnNode], edges: Sequence[DrawnEdge]) -> Drawing:
         if best is None or abs(link.weight) > abs(links[best].weight):
             heaviest[link.child] = i
     name = max((len(node.shown) for node in nodes), default=0)
-    kind = max((min(len(edge.label), KIND_LENGTH) for edge in edges), default=0)
+    kind = max((len(edge.caption) for edge in edges), default=0)
     box = min(MOST_BOX, max(LEAST_BOX, round(name * 6.9) + 46))
     column = box + max(64, round(kind * 5.4) + 38)
     places = ((x * column / COLUMN, y) for x, y in layout(len(nodes), links))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from weightkin.lineage.largest_tree import heaviest_parents, top_of_largest_tree
 from weightkin.report.html.environment import short
 from weightkin.report.html.graph_model import Drawing, DrawnNode
 from weightkin.text import counted
@@ -42,7 +43,7 @@ def by_family(drawn: Drawing) -> list[Drawing]:
             for x in new:
                 home[x] = len(found)
             members += dict.fromkeys(new)
-        found.append(members)
+        found.append(sorted(members))
     edges: list[list[int]] = [[] for _ in found]
     for i, edge in enumerate(drawn.edges):
         edges[home[index[edge.child]]].append(i)
@@ -72,23 +73,12 @@ def n_models(nodes: Sequence[DrawnNode]) -> int:
 
 
 def _top(family: Drawing, is_counted: Callable[[DrawnNode], bool]) -> int:
-    """Place of the node that has the most below it, where only some nodes may have any."""
+    """Place of the node that has the most below it by its weights; only some may have any."""
     index = family.index()
-    above = {
-        index[edge.child]: index[edge.parent]
-        for edge in (family.edges[i] for i in family.carrying)
-        if is_counted(family.nodes[index[edge.parent]])
-    }
-    tops: dict[int, int] = {}
-    for node in range(len(family.nodes)):
-        way = [node]
-        while way[-1] in above and way[-1] not in tops:
-            way.append(above[way[-1]])
-        tops |= dict.fromkeys(way, tops.get(way[-1], way[-1]))
-    counts = [0] * len(family.nodes)
-    for top in tops.values():
-        counts[top] += is_counted(family.nodes[top])
-    return max(range(len(counts)), key=lambda x: (counts[x], -x))
+    edges = [
+        (index[x.parent], index[x.child], x.weight) for x in family.edges if x.style != "declared"
+    ]
+    return top_of_largest_tree(heaviest_parents(edges), [is_counted(x) for x in family.nodes])
 
 
 def _part(drawn: Drawing, members: list[int], edges: list[int]) -> Drawing:

@@ -103,7 +103,8 @@ def _made(edge: DrawnEdge) -> str:
     if edge.style == "declared":
         return "declared only"
     sure = probability_words(edge.probability)
-    return f"{edge.label}, {sure}" + (" (undetermined)" if edge.style == "undetermined" else "")
+    sure += " (undetermined)" if edge.style == "undetermined" else ""
+    return ", ".join(x for x in (edge.label, sure, edge.doubt) if x)
 
 
 def _also(edge: DrawnEdge, parent: DrawnNode) -> str:
