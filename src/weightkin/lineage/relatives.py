@@ -1,8 +1,7 @@
 """Who is related to whom: a cheap screen of all pairs, then exact tests of the pairs that matter.
 
 The screen is one inner product per pair, over all tensors of equal name and shape: it proposes. A
-pair counts as related when `run_stages` rejects independence at a level paid for all n(n-1)/2
-pairs.
+pair is related when `run_stages` rejects independence at a level paid for all n(n-1)/2 pairs.
 """
 
 from __future__ import annotations
@@ -47,8 +46,8 @@ class Relatives:
     """Tests pairs of sketches once each; levels are paid for all pairs.
 
     Of many models, a pair is tested block by block up to the first proof. Disguises that keep the
-    order of units (rescaled, sign-flipped) are named between few models that are held whole. What
-    rests on rows that anybody may know must show in the weights too, where they are at hand.
+    order of units are named between few models that are held whole. What rests on rows that anybody
+    may know must show in the weights too, where they are at hand.
     """
 
     sketches: Sequence[Sketch]
@@ -65,7 +64,6 @@ class Relatives:
     _tested: dict[tuple[int, int], tuple[float, bool]] = field(default_factory=dict)
     _undone: dict[tuple[int, int], tuple[str, ...]] = field(default_factory=dict)
     _cuts: dict[int, Sketch] = field(default_factory=dict)
-    _networks: dict[int, int] = field(default_factory=dict)  # of each model, how many
     known: KnownLevels = field(default_factory=KnownLevels)
 
     @property
@@ -141,17 +139,12 @@ class Relatives:
         if (i, j) in self.equal:
             return None
         a, b = self.pair(i, j)
-        if self._n_networks(j if b.n_parameters > a.n_parameters else i) < 2:
+        if n_networks(b if b.n_parameters > a.n_parameters else a) < 2:
             return None  # the larger one has no parts
         relation = relate(a, b)
         near = [t for t in relation.tensors if t.is_equal or t.cosine >= MIN_RELATED_COSINE]
         held = ({t.name_a for t in near}, {t.name_b for t in near})
         return shared_part(a, b, relation) or contained_part(a, b, held)
-
-    def _n_networks(self, i: int) -> int:
-        if i not in self._networks:
-            self._networks[i] = n_networks(self.sketch(i))
-        return self._networks[i]
 
     def undone(self, i: int, j: int) -> tuple[str, ...]:
         """Disguises seen through between two related models: permuted, rescaled, sign-flipped."""

@@ -23,11 +23,11 @@ from weightkin.records import Skipped, left_out, unread
 from weightkin.records.listing import Adding
 from weightkin.records.registry import Registered
 from weightkin.registry.claims import is_text
-from weightkin.registry.entries import keep, now, settle
+from weightkin.registry.entries import keep, settle
 from weightkin.registry.prepared import Prepared, prepare
 from weightkin.registry.sealed import SealedStore
 from weightkin.registry.sealing import check, seal
-from weightkin.registry.store import COLUMNS, opened, writing
+from weightkin.registry.store import COLUMNS, now, opened, writing
 from weightkin.registry.stores import store_of
 
 

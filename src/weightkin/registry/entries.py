@@ -6,7 +6,6 @@ import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from weightkin.records.registry import Registered
 from weightkin.registry.blocks import ALIGNED, INVARIANT
@@ -16,7 +15,7 @@ from weightkin.registry.prepared import Prepared
 from weightkin.registry.row_index import forget_index, write_index
 from weightkin.registry.sealed import SealedStore, file_of, with_mark
 from weightkin.registry.sealing import Altered, seal
-from weightkin.registry.store import COLUMNS, writing
+from weightkin.registry.store import COLUMNS, now, writing
 from weightkin.sketch import invariant, vectors
 
 
@@ -154,11 +153,6 @@ def first_of(connection: sqlite3.Connection, models: Sequence[Registered]) -> st
     }
     is_tie = any(m.source in together or m.added == first.added for m in others)
     return "" if is_tie else first.name
-
-
-def now() -> str:
-    """UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def settle(

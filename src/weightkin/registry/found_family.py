@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from weightkin.records.family import FamilyGraph
-from weightkin.registry import kept_graph
-from weightkin.registry.kept_graph import ALPHA
+from weightkin.registry import graph_head, kept_graph
+from weightkin.registry.graph_head import ALPHA
 from weightkin.registry.known import KnownFamilies, known_of
 from weightkin.registry.layout import renumbered
 from weightkin.registry.slots import slots_of
@@ -32,7 +32,7 @@ def found_mark(path: Path, *, alpha: float = ALPHA, seed: int = 0) -> tuple[str,
     The first is another text whenever the graph or the registered models are others.
     """
     with opened(path, to_write=False) as connection:
-        found = kept_graph.found_when(connection, alpha=alpha, seed=seed)
+        found = graph_head.found_when(connection, alpha=alpha, seed=seed)
         if found is None:
             return None
         models = connection.execute("SELECT count(*), max(id) FROM models").fetchone()
@@ -79,7 +79,7 @@ def as_registered(path: Path, graph: FamilyGraph) -> FoundFamily:
 def other_question(path: Path) -> FamilyGraph | None:
     """The head of the graph in the file, where that has another level, seed or version."""
     with opened(path, to_write=False) as connection:
-        return kept_graph.other_question(connection)
+        return graph_head.other_question(connection)
 
 
 def _as_registered(connection: sqlite3.Connection, known: KnownFamilies) -> FoundFamily:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import sqlite3
 
-from weightkin._version import __version__
 from weightkin.records.family import FamilyGraph
-from weightkin.registry.entries import now
+from weightkin.registry.graph_head import head_of, is_of_now
 from weightkin.registry.known import KnownFamilies, Nodes, nodes_of
 from weightkin.registry.sealing import Altered, seal
-from weightkin.registry.store import writing
-
-ALPHA = 1e-6  # level of a graph, and of a search, where no other is asked for
+from weightkin.registry.store import now, writing
 
 
 def kept(connection: sqlite3.Connection, *, alpha: float, seed: int) -> KnownFamilies | None:
@@ -30,20 +27,9 @@ def kept(connection: sqlite3.Connection, *, alpha: float, seed: int) -> KnownFam
     KnownFamilies or None
     """
     known = stored(connection)
-    is_of_now = known is not None and _is_of_now(known.head, alpha, seed)
-    return known if is_of_now else None
-
-
-def found_when(connection: sqlite3.Connection, *, alpha: float, seed: int) -> str | None:
-    """When the graph that `kept` gives was found (UTC, ISO 8601); no family of it is read."""
-    there = _head(connection)
-    return there[1] if there is not None and _is_of_now(there[0], alpha, seed) else None
-
-
-def other_question(connection: sqlite3.Connection) -> FamilyGraph | None:
-    """The head of the graph in the file where it is not the one that pages and lists show."""
-    there = _head(connection)
-    return None if there is None or _is_of_now(there[0], ALPHA, 0) else there[0]
+    if known is None or not is_of_now(known.head, alpha, seed):
+        return None
+    return known
 
 
 def stored(connection: sqlite3.Connection) -> KnownFamilies | None:
@@ -51,7 +37,7 @@ def stored(connection: sqlite3.Connection) -> KnownFamilies | None:
 
     Families that are damaged are left out, and found again by the next question about them.
     """
-    there = _head(connection)
+    there = head_of(connection)
     if there is None:
         return None
     head, _ = there
@@ -86,20 +72,6 @@ def keep(connection: sqlite3.Connection, known: KnownFamilies) -> None:
         head = known.head
         row = (float(head.alpha), head.seed, head.version, now(), head.to_json(None))
         connection.execute("INSERT INTO family VALUES (?, ?, ?, ?, ?, ?)", (*row, seal(*row)))
-
-
-def _head(connection: sqlite3.Connection) -> tuple[FamilyGraph, str] | None:
-    """The graph without its nodes, and when it was found; None where that is not there whole."""
-    row = connection.execute(
-        "SELECT alpha, seed, version, found, record, seal FROM family"
-    ).fetchone()
-    if row is None or row[-1] != seal(*row[:-1]):
-        return None
-    return FamilyGraph.from_json(str(row[-2]), "the family graph in the file"), str(row[-3])
-
-
-def _is_of_now(head: FamilyGraph, alpha: float, seed: int) -> bool:
-    return (head.alpha, head.seed, head.version) == (alpha, seed, __version__)
 
 
 def _insert(connection: sqlite3.Connection, graph: FamilyGraph) -> None:

@@ -16,7 +16,7 @@ from weightkin.errors import UnreadableModel
 from weightkin.formats.safetensors_file import read_safetensors
 from weightkin.records.listing import Described, Listing
 from weightkin.records.registry import Registered
-from weightkin.registry import kept_graph
+from weightkin.registry import graph_head
 from weightkin.registry.noted import SLOT, with_notes
 from weightkin.registry.schema import place_of
 from weightkin.registry.sealing import Altered, checked_name, seal
@@ -95,7 +95,7 @@ def _metadata(
 
 def _families(connection: sqlite3.Connection) -> Iterator[tuple[int, int]]:
     """Each model of a family with the first one registered, in the graph of the default level."""
-    if kept_graph.found_when(connection, alpha=kept_graph.ALPHA, seed=0) is None:
+    if graph_head.found_when(connection, alpha=graph_head.ALPHA, seed=0) is None:
         return
     rows = connection.execute("SELECT number, nodes, record, seal FROM families").fetchall()
     for number, nodes, record, given in rows:

@@ -40,7 +40,7 @@ from weightkin.registry import (
     verifying,
 )
 from weightkin.registry.fitting import fitting
-from weightkin.registry.kept_graph import ALPHA
+from weightkin.registry.graph_head import ALPHA
 from weightkin.registry.known import KnownFamilies
 from weightkin.registry.prepared import Prepared
 from weightkin.registry.proposing import Request

@@ -20,7 +20,6 @@ from weightkin.records.form import written
 from weightkin.records.registry import Registered, Relative
 from weightkin.registry.confirming import confirmed, of_weights, weights_of_both
 from weightkin.registry.edges import recalled, write_edges
-from weightkin.registry.entries import now
 from weightkin.registry.prepared import Prepared, source_of
 from weightkin.registry.proposing import (
     LEAST_INVARIANT,
@@ -31,7 +30,7 @@ from weightkin.registry.proposing import (
     slot_of,
 )
 from weightkin.registry.sealed import SealedStore
-from weightkin.registry.store import writing
+from weightkin.registry.store import now, writing
 from weightkin.sketch.stand_in import as_model, stand_in
 
 RELATED = ("dependent", "aligned-only")

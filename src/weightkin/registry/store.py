@@ -15,6 +15,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from weightkin.errors import DiskFull, NoRegistry, UnusableRegistry, UsageError, unwritable
@@ -257,3 +258,8 @@ def _check_or_make(
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             raise NoRegistry(f"{path}: another database, not a registry")
         make(connection, place)
+
+
+def now() -> str:
+    """UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

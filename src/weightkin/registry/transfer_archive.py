@@ -37,11 +37,11 @@ from weightkin.records.registry import Registered
 from weightkin.registry import evidence
 from weightkin.registry.blocks import INVARIANT
 from weightkin.registry.claims import check_name, check_texts, is_claimed, is_text
-from weightkin.registry.entries import keep, now
+from weightkin.registry.entries import keep
 from weightkin.registry.prepared import MAX_SKETCH, of_sketch, sketch_in
 from weightkin.registry.schema import BEFORE
 from weightkin.registry.sealed import SealedStore
-from weightkin.registry.store import COLUMNS, model_of_row, opened
+from weightkin.registry.store import COLUMNS, model_of_row, now, opened
 from weightkin.registry.stores import store_of
 from weightkin.text import shown
 
