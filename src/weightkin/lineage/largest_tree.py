@@ -11,7 +11,7 @@ def top_of_largest_tree(above: Mapping[int, int], is_counted: Sequence[bool]) ->
     Parameters
     ----------
     above : mapping of int to int
-        The parent of each node that has one; without a cycle.
+        The parent of each node that has one. Of a cycle, any node is its top.
     is_counted : sequence of bool
         Of every node, whether it may be a top; a tree below one that may not falls apart.
 
@@ -23,10 +23,11 @@ def top_of_largest_tree(above: Mapping[int, int], is_counted: Sequence[bool]) ->
     under = {child: parent for child, parent in above.items() if is_counted[parent]}
     tops: dict[int, int] = {}
     for node in range(len(is_counted)):
-        path = [node]
-        while path[-1] in under and path[-1] not in tops:
-            path.append(under[path[-1]])
-        tops |= dict.fromkeys(path, tops.get(path[-1], path[-1]))
+        path, last = {node: None}, node
+        while last in under and last not in tops and under[last] not in path:
+            last = under[last]
+            path[last] = None
+        tops |= dict.fromkeys(path, tops.get(last, last))
     counts = [0] * len(is_counted)
     for top in tops.values():
         counts[top] += is_counted[top]
