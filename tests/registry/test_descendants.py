@@ -14,7 +14,7 @@ from weightkin.records.family import FamilyEdge
 from weightkin.registry import kept_graph
 from weightkin.registry.known import known_of
 from weightkin.registry.store import opened
-from weightkin.registry.tracing import _without_evidence
+from weightkin.registry.tracing import without_evidence
 from weightkin.report.descendants import descendants_lines
 from weightkin.report.registry import search_lines
 
@@ -69,9 +69,9 @@ def test_a_step_that_nothing_shows_is_said_and_calibrated_evidence_is_kept(regis
     ):
         lines = descendants_lines(replace(found, may_descend=(x,)))
         assert any("fine-tuned, not shown to be related" in line for line in lines) == is_said
-    assert _without_evidence(calibrated) == calibrated
+    assert without_evidence(calibrated) == calibrated
     by_test = replace(calibrated, evidence=(clue("relative-distance", distance=0.1),))
-    assert _without_evidence(by_test).evidence == ()
+    assert without_evidence(by_test).evidence == ()
 
 
 def test_copies_and_their_descendants_are_named_too(registry, family, tmp_path):

@@ -134,7 +134,7 @@ def _listed(
             determined=is_sure,
             probability=chance_of_all(path),
             log10_pvalue=max(edge.log10_pvalue for edge in path),
-            path=tuple(map(_short, placed.steps(path))),
+            path=tuple(map(without_evidence, placed.steps(path))),
         )
         for node, path in paths.items()
         for model in placed.models.get(node, ())
@@ -142,7 +142,7 @@ def _listed(
     return tuple(sorted(found, key=lambda x: (len(x.path), x.model.id)))
 
 
-def _short(step: Step) -> Step:
+def without_evidence(step: Step) -> Step:
     """A step without its evidence, but for what relates the two where no test of weights does."""
     codes = {"sketches-alone", "compared"} if is_calibrated(step) else {"sketches-alone"}
     return replace(step, evidence=tuple(x for x in step.evidence if x.code in codes))
