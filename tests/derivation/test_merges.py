@@ -115,6 +115,13 @@ def test_dropped_and_rescaled_task_vectors_are_found(family, keep):
     assert found.weights == pytest.approx((0.6, 0.4), abs=0.03)
 
 
+def test_tensors_without_entries_are_no_obstacle(family):
+    child = masked(family[0], family[2:4], (0.6, 0.4), 0.5)
+    empty = {"model.layers.0.none": np.zeros((0, 60), np.float32)}
+    models = [{**x, **empty} for x in (*family, child)]
+    assert explain_merge(6, range(6), models).base == 0
+
+
 def test_a_base_that_kept_few_columns_alone_is_found():
     rng = np.random.default_rng(3)
     shape = (512, 64)  # a sample with an even step would miss all odd columns

@@ -101,7 +101,7 @@ def find_masked_merge(
 
 def _are_equal(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> bool:
     """Whether two tensors of a size have equal values; mostly the first entry says no."""
-    return bool(a.flat[0] == b.flat[0]) and np.array_equal(a, b)
+    return not a.size or (bool(a.flat[0] == b.flat[0]) and np.array_equal(a, b))
 
 
 def _may_have_base(
