@@ -376,14 +376,18 @@ def test_models_that_were_removed_are_in_no_graph_and_what_is_left_of_their_fami
         assert "No two models" not in text
 
 
+def jobs_with(service, record):
+    """The jobs of a server on which one family graph was found, after all others."""
+    job = Job(id=7, kind="family", title="", asked={}, stamp=service.stamp(), state="done",
+              made="2999", ended="2999")  # fmt: skip
+    return SimpleNamespace(latest=lambda *_, **__: job, get=lambda _: job, record=lambda _: record)
+
+
 def test_the_graph_of_a_job_links_to_no_model_that_was_removed(path, tmp_path):
     with open_desk(copy_of(path, tmp_path), work=slow.for_ever) as service:
         record = found_family(service.registry).graph.to_json(None)
         change(service.registry, "DELETE FROM family")
-        job = Job(id=7, kind="family", title="", asked={}, stamp=service.stamp(), state="done",
-                  made="2999", ended="2999")  # fmt: skip
-        jobs = SimpleNamespace(latest=lambda *_, **__: job, get=lambda _: job,
-                               record=lambda _: record)  # fmt: skip
+        jobs = jobs_with(service, record)
         families = Families(replace(service, jobs=jobs))
         assert {x.href for x in families.latest().nodes.values()} >= {"/models/11", "/models/12"}
         Registry(service.registry).remove("#11")
@@ -401,10 +405,7 @@ def test_the_api_lists_no_model_of_a_job_that_was_removed(path, tmp_path):
     with open_desk(copy_of(path, tmp_path), work=slow.for_ever) as service:
         record = found_family(service.registry).graph.to_json(None)
         change(service.registry, "DELETE FROM family")
-        job = Job(id=7, kind="family", title="", asked={}, stamp=service.stamp(), state="done",
-                  made="2999", ended="2999")  # fmt: skip
-        jobs = SimpleNamespace(latest=lambda *_, **__: job, get=lambda _: job,
-                               record=lambda _: record)  # fmt: skip
+        jobs = jobs_with(service, record)
         client = TestClient(make_app(replace(service, jobs=jobs)), base_url=HERE)
         named = {x["id"] for x in client.get("/api/family").json()["nodes"]}
         assert {"vit-a", "vit-a-ft1", "moe-a"} <= named
@@ -414,7 +415,9 @@ def test_the_api_lists_no_model_of_a_job_that_was_removed(path, tmp_path):
         graph = client.get("/api/family").json()
         assert {x["id"] for x in graph["nodes"]} == named - {"vit-a", "vit-a-ft1", "moe-a"}
         assert not any("vit-a" in (x["parent"], x["child"]) for x in graph["edges"])
-        assert "moe-a" in client.get(f"/api/jobs/{job.id}/record").text  # what it found then
+        assert (
+            "moe-a" in client.get(f"/api/jobs/{jobs.get(0).id}/record").text
+        )  # what it found then
         assert "1 model not in this graph yet" in client.get("/family").text
         assert figures(client.get("/").text)["Not in the family graph"] == "1"
 

@@ -15,8 +15,9 @@ from weightkin.policy.naming import Meant, Resolved
 from weightkin.records import Because, because
 from weightkin.records.checking import Ancestor
 from weightkin.records.comparison import Summary
+from weightkin.records.family import is_unconfirmed
 from weightkin.records.kinds import is_lineage
-from weightkin.records.registry import Search, Step
+from weightkin.records.registry import Search
 from weightkin.registry import Registry
 
 ABOVE = ("identical", "parent", "merged-into", "ancestor")
@@ -50,7 +51,7 @@ class Tainted:
     def found(self, search: Search) -> Way:
         """Why a model descends from the forbidden one, or is related to it with that left open."""
         known = {x.model.id for x in search.relatives if is_of_sketch(x.summary)}
-        known |= {s.parent_id for s in search.parents if is_alone(s)}
+        known |= {s.parent_id for s in search.parents if is_unconfirmed(s)}
         known |= self.unconfirmed
         found = (x for x in search.relatives if x.verdict == "dependent")
         related = [x for x in found if is_lineage(x.summary.kind)]
@@ -80,11 +81,6 @@ def is_of_sketch(x: Summary) -> bool:
     """Whether nothing but a sketch shows a relation, whose weights were not at hand."""
     is_alone = x.fresh is not None and x.fresh.why_not is not None
     return x.basis == "exact-unconfirmed" and is_alone
-
-
-def is_alone(step: Step) -> bool:
-    """Whether sketches alone show that the two models of a step are related."""
-    return any(x.code == "sketches-alone" for x in step.evidence)
 
 
 def tainted(
@@ -136,7 +132,7 @@ def tainted(
             found.probability.setdefault(x.model.id, x.probability)
         found.may.update(x.model.id for x in record.may_descend)
         listed = (*record.descendants, *record.may_descend)
-        found.unconfirmed.update(x.model.id for x in listed if any(map(is_alone, x.path)))
+        found.unconfirmed.update(x.model.id for x in listed if any(map(is_unconfirmed, x.path)))
     return found
 
 

@@ -114,6 +114,11 @@ def is_calibrated(edge: FamilyEdge | Step) -> bool:
     return any(x["basis"] == "calibrated" for x in compared)
 
 
+def is_unconfirmed(edge: FamilyEdge | Step) -> bool:
+    """Whether nothing but rows of sketches shows that the two are related."""
+    return any(x.code == "sketches-alone" for x in edge.evidence)
+
+
 def is_related(edge: FamilyEdge | Step, alpha: float) -> bool:
     """Whether an exact test, equal values or calibrated evidence relate the two.
 

@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from weightkin.records.family import FamilyEdge, FamilyNode, is_calibrated, rests_on_values
+from weightkin.records.family import (
+    FamilyEdge,
+    FamilyNode,
+    is_calibrated,
+    is_unconfirmed,
+    rests_on_values,
+)
 from weightkin.records.form import pvalue_words
 from weightkin.records.registry import Step
 from weightkin.report.terminal import printable
@@ -84,11 +90,6 @@ def unshown_words(edge: FamilyEdge | Step, alpha: float) -> str:
     if not is_shown(edge, alpha):
         return f", {related_words(edge, alpha)}"
     return f", {UNCONFIRMED}" if is_unconfirmed(edge) else ""
-
-
-def is_unconfirmed(edge: FamilyEdge | Step) -> bool:
-    """Whether nothing but rows of sketches shows that the two are related."""
-    return any(x.code == "sketches-alone" for x in edge.evidence)
 
 
 def parent_name(step: Step) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from weightkin.records.family import is_unconfirmed
 from weightkin.records.form import pvalue_words
 from weightkin.records.registry import Relation, Relative, Search, Step, Trace
 from weightkin.report.clues import declared_words, evidence_line
 from weightkin.report.line import Line, Style, fact
-from weightkin.report.nodes import is_unconfirmed, parent_name, unshown_words
+from weightkin.report.nodes import parent_name, unshown_words
 from weightkin.report.parent_words import parent_words
 from weightkin.report.reasons import why
 from weightkin.report.sentences import brief_words, scanned_words

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode
+from weightkin.records.family import FamilyEdge, FamilyGraph, FamilyNode, is_unconfirmed
 from weightkin.records.form import pvalue_words
 from weightkin.report.components import shared_components
 from weightkin.report.line import Line, Part, Style
@@ -16,7 +16,6 @@ from weightkin.report.nodes import (
     Signs,
     called,
     is_shown,
-    is_unconfirmed,
     kind_words,
     number_words,
     related_words,
