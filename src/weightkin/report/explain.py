@@ -21,8 +21,8 @@ from weightkin.report.nodes import (
 )
 from weightkin.report.parent_words import (
     behind_words,
-    candidate_words,
     is_support_known,
+    other_words,
     others_of,
     support_words,
 )
@@ -58,11 +58,12 @@ def explain(graph: FamilyGraph, child: str, *, is_unicode: bool = True) -> list[
             for x in edge.evidence
             if x.code != "relative-distance"
         ]
-        next_ = edge.runner_up
-        second = (
-            f"{called(nodes[next_.parent], drawn)} ({behind_words(next_)})" if next_ else "none"
-        )
-        lines.append(f"    runner-up  {second}")
+        if not others_of(edge):  # they say who comes next, models that are not here too
+            next_ = edge.runner_up
+            second = (
+                f"{called(nodes[next_.parent], drawn)} ({behind_words(next_)})" if next_ else "none"
+            )
+            lines.append(f"    runner-up  {second}")
     children = [edge for edge in graph.edges if edge.parent == node.id]
     lines += [""] if children else []
     for edge in children:
@@ -87,8 +88,8 @@ def _why_parent(edge: FamilyEdge, named: Callable[[str], str]) -> Iterator[str]:
     sure = probability_words(edge.parent_probability)
     is_below = edge.parent_probability < CLAIMED
     yield f"parent     {edge.direction} ({sure}{f', at least {CLAIMED} is needed' * is_below})"
-    if others := [candidate_words(x, named) for x in others_of(edge)]:
-        yield f"others     {', '.join(others)}"
+    if others_of(edge):
+        yield f"others     {other_words(edge, named).removeprefix('or ')}"
     yield f"direction  probability {older} that the parent is the older of the two"
 
 
