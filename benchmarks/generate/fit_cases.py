@@ -24,10 +24,11 @@ from weightkin.lineage.frame import in_one_frame
 from weightkin.lineage.images import IMAGE, Derivations
 from weightkin.lineage.member_measures import Measured
 from weightkin.lineage.mixtures import merges_by_child, mixture_features
-from weightkin.lineage.pair_features import Around, pair_features
+from weightkin.lineage.pair_features import pair_features
 from weightkin.lineage.pair_measures import PairMeasures, measure, of_part, with_images
 from weightkin.lineage.proposed import proposed
 from weightkin.lineage.relatives import Relatives, components
+from weightkin.lineage.triples import Around
 
 
 @dataclass

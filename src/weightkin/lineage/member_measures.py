@@ -26,6 +26,9 @@ LEAST_ENTRIES = 64  # of the sample of a matrix
 REPLACED = 0.6  # squared distance over the sum of squared norms beyond which nothing is shared
 PRUNED = 0.02, 0.9  # shares of zeros between which a matrix counts as pruned
 MOSTLY = 0.75  # share of the members that have to be, for zeros to say nothing
+MOST_CORNERS = 16  # matrices of which a corner is kept, spread evenly
+CORNER = 32  # rows and columns of it
+LEAST_SIDE = 16  # rows and columns that a matrix has to have
 NEAR_ONE = 0.2  # mean squared distance to one up to which a vector is a gain
 
 
@@ -81,7 +84,8 @@ class Measured:
     sum of both squared norms, ``(t, n, n)``. ``zeros``: shares of zeros, ``tails``: log of the
     kurtosis, ``(t, n)``. ``gains``, ``biases``: squared distance of vectors to where they start,
     one and zero, ``(vectors, n)``. ``n_rows``: of the token table, 0 without one. ``digits``: bits
-    that the values use, in the median. ``sizes``: entries of the matrices.
+    that the values use, in the median. ``sizes``: entries of the matrices. ``corners``: first rows
+    and columns of some of them, filled up with zeros, ``(c, n, 32, 32)``.
     """
 
     sizes: Ints
@@ -95,6 +99,7 @@ class Measured:
     n_parameters: Doubles
     n_rows: Ints
     digits: Doubles
+    corners: npt.NDArray[np.float32]
 
     @property
     def n(self) -> int:
@@ -144,7 +149,20 @@ def measure_members(
         n_parameters=np.array([float(s.n_parameters) for s in sketches]),
         n_rows=np.array([_n_rows(s) for s in sketches], dtype=np.int64),
         digits=np.array([_digits(s) for s in sketches]),
+        corners=_corners(matrices, n),
     )
+
+
+def _corners(matrices: Sequence[Role], n: int) -> npt.NDArray[np.float32]:
+    wide = [one for one in matrices if min(one.values.shape[1:]) >= LEAST_SIDE]
+    spread = np.unique(np.linspace(0, max(0, len(wide) - 1), MOST_CORNERS).astype(np.int64))
+    taken = [wide[int(k)] for k in spread if wide]
+    corners = np.full((len(taken), n, CORNER, CORNER), np.nan, dtype=np.float32)
+    for k, one in enumerate(taken):
+        corner = one.values[:, :CORNER, :CORNER]
+        missing = [(0, CORNER - side) for side in corner.shape[1:]]
+        corners[k, one.who] = np.pad(corner, [(0, 0), *missing])
+    return corners
 
 
 def squares_apart(flat: Doubles) -> tuple[Doubles, Doubles, Doubles]:
@@ -196,8 +214,17 @@ def _starts(vectors: Sequence[Role], n: int) -> tuple[Doubles, Doubles]:
 
 def distances(measured: Measured) -> Doubles:
     """Squared distance of every two members, matrices weighed by their entries: ``(n, n)``."""
-    weights = measured.sizes[:, None, None] * np.isfinite(measured.apart)
-    capped = np.minimum(np.nan_to_num(measured.apart), 1.0)
+    return mean_apart(measured.apart, measured.sizes)
+
+
+def mean_apart(apart: Doubles, sizes: npt.ArrayLike) -> Doubles:
+    """Weighted mean of squared distances ``(t, n, n)`` over the sum of both squared norms.
+
+    At least 1e-12 and at most one, which is what two members without a common matrix are apart;
+    infinite on the diagonal.
+    """
+    weights = np.asarray(sizes)[:, None, None] * np.isfinite(apart)
+    capped = np.minimum(np.nan_to_num(apart), 1.0)
     total = weights.sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = np.where(total > 0, (weights * capped).sum(axis=0) / total, 1.0)

@@ -72,6 +72,8 @@ def of_part(measured: Measured, pairs: PairMeasures, index: Ints) -> tuple[Measu
         x = getattr(measured, field.name)
         if field.name in ("squares", "apart"):
             x = x[:, index[:, None], index[None, :]]
+        elif field.name == "corners":
+            x = x[:, index]
         elif field.name != "sizes":
             x = x[..., index]
         taken[field.name] = x

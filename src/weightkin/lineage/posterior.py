@@ -21,9 +21,9 @@ import numpy as np
 from weightkin.arrays import Doubles
 from weightkin.lineage.boosted import Boosted, boosted
 from weightkin.lineage.forests import parent_marginals, sole_roots
-from weightkin.lineage.pair_features import Around
 from weightkin.lineage.root_features import root_features
 from weightkin.lineage.second_look import descent, second_look
+from weightkin.lineage.triples import Around
 
 FITTED = "parents.json.xz"
 NEVER = 1e-12

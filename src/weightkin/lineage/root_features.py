@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from weightkin.arrays import Doubles
-from weightkin.lineage.pair_features import Around
+from weightkin.lineage.triples import Around
 
 TAKEN = (
     *("grown", "gains", "biases", "norms", "tails", "larger"),

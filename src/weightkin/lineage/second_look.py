@@ -12,7 +12,7 @@ import numpy as np
 
 from weightkin.arrays import Doubles
 from weightkin.lineage.family_law import law_features
-from weightkin.lineage.pair_features import Around
+from weightkin.lineage.triples import Around, Triples
 
 STAYS = 0.999  # of each step on the way down, so that loops of undecided edges end
 
@@ -48,7 +48,10 @@ def second_look(
         "placed_u": likely[u],
     }
     found |= law_features(u, v, features, edges)
-    return found | _by_relatives(around, edges, roots, below)
+    for sort, triples in (("", around.plain), ("white_", around.white)):
+        own = _by_relatives(around, triples, edges, roots, below)
+        found |= {sort + name: x for name, x in own.items()}
+    return found
 
 
 def descent(edges: Doubles) -> Doubles:
@@ -59,27 +62,27 @@ def descent(edges: Doubles) -> Doubles:
 
 
 def _by_relatives(
-    around: Around, edges: Doubles, roots: Doubles, below: Doubles
+    around: Around, triples: Triples, edges: Doubles, roots: Doubles, below: Doubles
 ) -> dict[str, Doubles]:
     """Cosines and shares held, measured against the relatives that the first posterior favours."""
     u, v, r = around.parents[:, None], around.children[:, None], np.maximum(around.relatives, 0)
-    is_told = (around.relatives >= 0) & np.isfinite(around.held)
+    is_told = (around.relatives >= 0) & np.isfinite(triples.held)
     outside = (1 - np.minimum(below[u, r], 1)) * (1 - np.minimum(below[v, r], 1))
     above = np.where(is_told, edges[r, u] * outside, -1.0)  # r as the parent of u
     beside = np.where(is_told, edges[u, r], -1.0)  # r as another child of u
     under = np.where(is_told, edges[v, r], -1.0)  # r as a child of v
     oldest = np.where(is_told, roots[r], -1.0)
-    bent_u, bent_v = np.abs(around.at_u), np.abs(around.at_v)
+    bent_u, bent_v = np.abs(triples.at_u), np.abs(triples.at_v)
     not_under = np.where(is_told, 1 - np.minimum(below[v, r], 1), 0.0)
     return {
-        "held_since_parent": _at_first(around.held, above),
-        "at_u_parent": _at_first(around.at_u, above),
-        "at_v_parent": _at_first(around.at_v, above),
-        "held_since": _mean(around.held, above),
-        "at_u_sibling": _at_first(around.at_u, beside),
+        "held_since_parent": _at_first(triples.held, above),
+        "at_u_parent": _at_first(triples.at_u, above),
+        "at_v_parent": _at_first(triples.at_v, above),
+        "held_since": _mean(triples.held, above),
+        "at_u_sibling": _at_first(triples.at_u, beside),
         "bent_siblings": _mean(bent_u, beside),
-        "held_since_root": _at_first(around.held, oldest),
-        "at_v_children": _mean(around.at_v, under),
+        "held_since_root": _at_first(triples.held, oldest),
+        "at_v_children": _mean(triples.at_v, under),
         "bent_outside": (not_under * np.nan_to_num(bent_u)).max(axis=1),
         "bent_both": (not_under * np.nan_to_num(np.fmin(bent_u, bent_v))).max(axis=1),
     }
