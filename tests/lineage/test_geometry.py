@@ -18,8 +18,8 @@ def graph_of(**arrays):
 
 def test_a_chain_is_a_chain(rng):
     a = base(rng)
-    b = trained_on(a, rng)
-    c = trained_on(b, rng)
+    b = trained_on(a, rng, size=0.05, drift=low_rank_drift(a, rng, 0.2))
+    c = trained_on(b, rng, size=0.05, drift=low_rank_drift(b, rng, 0.2))
     graph = graph_of(c=c, a=a, b=b)
     assert drawn(graph) == {("a", "b"), ("b", "c")}
     assert likely(graph)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from tests.lineage.simulated import CONFIG, base
+from tests.lineage.simulated import CONFIG, base, low_rank_drift
 from weightkin import Registry, evasions, family_graph
 from weightkin.api.compare import compare
 from weightkin.formats import model_from_arrays
@@ -38,9 +38,14 @@ def root():
 
 
 def tuned(arrays, rng):
-    """A third of all values changed."""
+    """A third of all values changed, mostly along few directions."""
+    drift = low_rank_drift(arrays, rng, 0.3)
     return {
-        k: np.float32(x + 0.3 * x.std() * rng.normal(size=x.shape) * (rng.random(x.shape) < 0.3))
+        k: np.float32(
+            x
+            + (drift.get(k, 0.0) + 0.1 * x.std() * rng.normal(size=x.shape))
+            * (rng.random(x.shape) < 0.3)
+        )
         for k, x in arrays.items()
     }
 

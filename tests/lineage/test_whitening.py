@@ -92,8 +92,7 @@ def held(squares, u, v, r):
 
 
 def test_siblings_on_like_data_hold_little_of_each_other(rng):
-    """One that trained little and one that trained much move alike where all do; a child of the
-    first holds the rest of it as well."""
+    """All of them move alike in few directions; a child alone holds the rest as well."""
     start = rng.standard_normal((4, SIDE, SIDE))
     shared = rng.standard_normal((4, SIDE, 3)) @ rng.standard_normal((4, 3, SIDE)) / 3**0.5
 

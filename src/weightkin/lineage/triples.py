@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from weightkin.arrays import Bools, Doubles, Ints
-from weightkin.lineage.member_measures import REPLACED, Measured
+from weightkin.lineage.member_measures import CORNER, REPLACED, Measured
 from weightkin.lineage.missing import average, middle, most
 from weightkin.lineage.pair_measures import PairMeasures
 
 N_AROUND = 8  # relatives that a pair is looked at with: the nearest to either of the two
 MOST_HELD = 3.0
+SEEN = 10.0  # times what one entry moves between both: a smaller change does not show who holds it
 
 
 @dataclass(frozen=True)
@@ -72,33 +73,36 @@ def look_around(
     k = max(1, min(N_AROUND, measured.n - 2))
     r = np.argsort(near, axis=0, kind="stable")[:k].T  # (m, k)
     is_one = np.isfinite(np.take_along_axis(near.T, r, axis=1))
-    plain, some = _triples(measured.squares, measured.apart, u, v, r, is_one)
+    triples = np.stack(np.broadcast_arrays(u[:, None], v[:, None], r))
+    corners = np.full(len(white[0]), CORNER**2)
+    plain, some = _triples(measured.squares, measured.apart, measured.sizes, triples, is_one)
     return Around(
         parents=u,
         children=v,
         relatives=np.where(some, r, -1),
         plain=plain,
-        white=_triples(*white, u, v, r, is_one & some)[0],
+        white=_triples(*white, corners, triples, is_one & some)[0],
     )
 
 
 def _triples(
-    squares: Doubles, apart: Doubles, u: Ints, v: Ints, r: Ints, is_one: Bools
+    squares: Doubles, apart: Doubles, sizes: Ints, triples: Ints, is_one: Bools
 ) -> tuple[Triples, Bools]:
     """The geometry over all matrices that none of the three replaced, and where there is one."""
     kept = np.where(apart > REPLACED, np.nan, squares)
-    ur, vr = kept[:, u[:, None], r], kept[:, v[:, None], r]  # (t, m, k)
-    uv = np.broadcast_to(kept[:, u, v][:, :, None], ur.shape)
+    u, v, r = triples
+    ur, vr, uv = kept[:, u, r], kept[:, v, r], kept[:, u, v]  # (t, m, k)
     is_told = np.isfinite(ur) & np.isfinite(vr) & np.isfinite(uv) & is_one
     ur, vr, uv = (np.where(is_told, x, 0.0) for x in (ur, vr, uv))
     a, b, c = (x.sum(axis=0) for x in (ur, vr, uv))
-    some = is_told.any(axis=0)
+    some = np.asarray(is_told.any(axis=0))
+    least = SEEN * c / np.maximum((is_told * sizes[:, None, None]).sum(axis=0), 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         found = Triples(
             at_u=_limited((b - a - c) / 2 / np.sqrt(a * c), 1.0, some),
             at_v=_limited((a - b - c) / 2 / np.sqrt(b * c), 1.0, some),
-            held=_limited((a + b - c) / 2 / a, MOST_HELD, some),
-            held_back=_limited((a + b - c) / 2 / b, MOST_HELD, some),
+            held=_limited((a + b - c) / 2 / a, MOST_HELD, some & (a >= least)),
+            held_back=_limited((a + b - c) / 2 / b, MOST_HELD, some & (b >= least)),
             typical_u=_typical(ur, vr, uv, is_told),
             typical_v=_typical(vr, ur, uv, is_told),
         )
