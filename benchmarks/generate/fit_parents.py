@@ -164,7 +164,10 @@ def loss(found: Sequence[Case], said: Sequence[Posterior]) -> float:
 
 
 def levels(found: Sequence[Case], said: Sequence[Posterior]) -> list[Any]:
-    """How often the most probable candidate is right, by the size of the family."""
+    """How often the most probable candidate is right, by the size of the family.
+
+    Where all of n were, n + 1/2 of n + 1 are (Jeffreys), so that none is said to be certain.
+    """
     kept: list[Any] = []
     smaller = 0
     for most in SIZES:
@@ -178,9 +181,9 @@ def levels(found: Sequence[Case], said: Sequence[Posterior]) -> list[Any]:
         order = np.argsort(p)
         parts = [np.take(x, order).reshape(-1) for x in (p, np.array(right, dtype=float))]
         cut = [np.array_split(x, N_LEVELS) for x in parts]
-        means = [[float(np.mean(x)) for x in side] for side in cut]
-        right_ones = np.maximum.accumulate(means[1])
-        ends = [0.0, *means[0], 1.0], [0.0, *right_ones, max(right_ones[-1], MOST_SURE)]
+        means = [float(np.mean(x)) for x in cut[0]]
+        right_ones = np.maximum.accumulate([(float(x.sum()) + 0.5) / (len(x) + 1) for x in cut[1]])
+        ends = [0.0, *means, 1.0], [0.0, *right_ones, max(right_ones[-1], MOST_SURE)]
         kept.append([most, *([round(float(x), 4) for x in side] for side in ends)])
         smaller = most
     return kept

@@ -9,6 +9,7 @@ import pytest
 from tests.lineage.simulated import BLOCKS, UNITS, base, drawn, likely, model, trained_on
 from weightkin import compare, family_graph, read_anatomy
 from weightkin.evasions import permute_residual, permute_units
+from weightkin.lineage.posterior import Posterior
 
 TABLES = ("model.embed_tokens.weight", "lm_head.weight")
 
@@ -267,3 +268,14 @@ def test_what_was_trained_from_a_permuted_copy_hangs_below_it(root, siblings, rn
     graph = graph_of(moved=trained_on(hidden, rng, 0.05), hidden=hidden, root=root, **siblings)
     assert ("root", "hidden") in likely(graph)
     assert ("hidden", "moved") in drawn(graph)
+
+
+def test_where_no_member_can_be_the_parent_nobody_comes_next(root, rng, monkeypatch):
+    never = np.zeros((2, 2))
+    said = Posterior(never, np.ones(2), (never, np.ones(2)), np.full((2, 2), np.nan))
+    monkeypatch.setattr("weightkin.lineage.parents.posterior", lambda *_: said)
+    graph = graph_of(one=trained_on(root, rng), two=trained_on(root, rng))
+    assert {(e.child, e.runner_up, e.parent_probability) for e in graph.edges} == {
+        ("one", None, 1.0),
+        ("two", None, 1.0),
+    }

@@ -95,7 +95,10 @@ def edge_from_unobserved(view: View, v: int, roots: Sequence[int], ancestor: int
     """One of several members without a parent here hangs below an ancestor that nobody has."""
     nearest = min((r for r in roots if r != v), key=lambda r: view.derivations.of(r, v).distance)
     probability = max(0.0, float(view.found.roots[v] - view.found.sole[v]))
-    second = next(x for x in view.candidates(v) if not isinstance(x[0], str))
+    second = next((x for x in view.candidates(v) if not isinstance(x[0], str)), None)
+    behind = 0.0
+    if second is not None:
+        behind = max(0.0, float(np.log(max(probability, NEVER) / max(second[1], NEVER))))
     return CandidateEdge(
         parent=ancestor,
         child=view.family[v],
@@ -106,8 +109,8 @@ def edge_from_unobserved(view: View, v: int, roots: Sequence[int], ancestor: int
         parents=view.likely(v),
         distance=view.derivations.of(nearest, v).distance,
         evidence=(clue("several-roots", n=len(roots)),),
-        runner_up=int(second[0]),
-        behind=round(max(0.0, float(np.log(max(probability, NEVER) / max(second[1], NEVER)))), 3),
+        runner_up=None if second is None else int(second[0]),
+        behind=round(behind, 3),
         unit="log-odds",
     )
 
