@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from tests.lineage.simulated import CONFIG, base, model, trained_on
+from tests.lineage.simulated import CONFIG, base, low_rank_drift, model, trained_on
 from weightkin import read_anatomy
 from weightkin.evasions import permute_residual, permute_units
 
@@ -24,11 +24,15 @@ def family(tmp_path_factory):
     folder = tmp_path_factory.mktemp("family")
     rng = np.random.default_rng(11)
     root = base(rng)
-    child = trained_on(root, rng)
+
+    def trained(x):
+        return trained_on(x, rng, size=0.02, drift=low_rank_drift(x, rng, 0.1))
+
+    child = trained(root)
     write(folder / "root", root)
     write(folder / "child", child)
-    write(folder / "grandchild", trained_on(child, rng))
-    write(folder / "sibling", trained_on(root, rng))
+    write(folder / "grandchild", trained(child))
+    write(folder / "sibling", trained(root))
     anatomy = read_anatomy(model("root", root))
     hidden = permute_residual(permute_units(root, anatomy, rng).arrays, anatomy, rng).arrays
     write(folder / "hidden", hidden)
