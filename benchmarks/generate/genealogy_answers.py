@@ -101,9 +101,10 @@ def _possible(edge: Any, key: Mapping[str, str]) -> list[Any]:
 
 @cache
 def library() -> str:
-    """Which library answered: a hash of its code."""
+    """Which library answered: a hash of its code and of the weights of parents."""
     total = hashlib.sha256()
-    for path in sorted(Path(weightkin.__file__).parent.rglob("*.py")):
+    root = Path(weightkin.__file__).parent
+    for path in sorted([*root.rglob("*.py"), *root.rglob("*.json.xz")]):
         total.update(path.name.encode() + path.read_bytes())
     return total.hexdigest()[:12]
 
