@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from tests.lineage.simulated import base, model, trained_on
 from weightkin.lineage.family_law import GROWTH, MOST, PRIOR, law_features, steps_apart
 from weightkin.lineage.member_measures import squares_apart
+from weightkin.lineage.pair_measures import measure
+from weightkin.sketch import Scheme, take_sketch
 
 
 @pytest.fixture
@@ -123,3 +126,25 @@ def test_pruning_each_model_for_itself_moves_no_distance(rng):
     before, after = squares_apart(flat)[0], squares_apart(pruned)[0]
     off = ~np.eye(3, dtype=bool)
     assert after[off] == pytest.approx(before[off], rel=0.1)
+
+
+def test_corners_of_members_that_were_all_pruned_are_filled(rng):
+    root = base(rng)
+    members = [trained_on(root, rng, size=0.02) for _ in range(4)]
+    cut = [
+        {
+            k: np.where(np.abs(x) > np.quantile(np.abs(x), 0.3), x, np.float32(0))
+            for k, x in m.items()
+        }
+        for m in members
+    ]
+
+    def corners(arrays):
+        sketches = [take_sketch(model(f"m{k}", x), Scheme()) for k, x in enumerate(arrays)]
+        return measure(sketches)[0].corners
+
+    found, whole = corners(cut), corners(members)
+    assert np.abs(found - whole).max() < np.abs(whole).max() / 4
+    some = corners([*members[:3], cut[3]])
+    assert (some[:, 3] == 0).mean() == pytest.approx(0.3, abs=0.05)  # few: zeros stay
+    assert (found == 0).mean() < 0.32  # where all lost an entry it stays so

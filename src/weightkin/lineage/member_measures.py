@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from weightkin.arrays import Doubles, Ints
+from weightkin.arrays import Bools, Doubles, Ints
 from weightkin.derivation.pairing import TOKEN_TABLES
 from weightkin.derivation.shared import common_values
 from weightkin.sketch import Sketch
@@ -159,10 +159,26 @@ def _corners(matrices: Sequence[Role], n: int) -> npt.NDArray[np.float32]:
     taken = [wide[int(k)] for k in spread if wide]
     corners = np.full((len(taken), n, CORNER, CORNER), np.nan, dtype=np.float32)
     for k, one in enumerate(taken):
-        corner = one.values[:, :CORNER, :CORNER]
+        corner = _filled(one.values[:, :CORNER, :CORNER])
         missing = [(0, CORNER - side) for side in corner.shape[1:]]
         corners[k, one.who] = np.pad(corner, [(0, 0), *missing])
     return corners
+
+
+def _filled(corner: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Where most were pruned, each for itself, zeros become what the others have there."""
+    gone = corner == 0
+    is_pruned = _is_pruned(gone.mean(axis=(1, 2)))
+    if is_pruned.mean() < MOSTLY:
+        return corner
+    gone &= is_pruned[:, None, None]
+    count = np.maximum((~gone).sum(axis=0), 1)
+    return np.where(gone, np.where(gone, 0, corner).sum(axis=0) / count, corner)
+
+
+def _is_pruned(share: Doubles) -> Bools:
+    """Which shares of zeros are those of a pruned matrix."""
+    return (share > PRUNED[0]) & (share < PRUNED[1])
 
 
 def squares_apart(flat: Doubles) -> tuple[Doubles, Doubles, Doubles]:
@@ -174,7 +190,7 @@ def squares_apart(flat: Doubles) -> tuple[Doubles, Doubles, Doubles]:
     """
     own = (flat**2).sum(axis=1)
     share = (flat == 0).mean(axis=1)
-    is_pruned = (share > PRUNED[0]) & (share < PRUNED[1])
+    is_pruned = _is_pruned(share)
     if is_pruned.mean() >= MOSTLY:
         kept = np.where(is_pruned[:, None], flat != 0, True).astype(np.float64)
         part = (flat**2) @ kept.T  # of each row, where the other one keeps its entries
