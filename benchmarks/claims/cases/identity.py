@@ -282,7 +282,12 @@ CASES = (
     Case("rows of q and k in another order", "equal", "fine-tuned", changed(turned, *SAME)),
     Case("equal up to rounding", "rounding", "fine-tuned", changed(summed_again, "rounding")),
     Case("search: a copy, no axis known", "identical", "no evidence", copy_found),
-    Case("search: a stranger, no axis known", "not testable", "no evidence", stranger_searched),
+    Case(
+        "search: an unrelated model, no axis known",
+        "not testable",
+        "no evidence",
+        stranger_searched,
+    ),
     Case("the same at the gate", "exit 2", "passed", stranger_checked),
     Case("tree: no axis known", "not testable", "2 without relatives", strangers_in_a_tree),
     Case("3 of 4 matrices equal", "not testable; 75 % equal", "not testable", part_equal),

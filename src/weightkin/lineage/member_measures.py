@@ -58,9 +58,14 @@ def roles(sketches: Sequence[Sketch]) -> tuple[list[Role], list[Role]]:
         for one in _read(keys, groups):
             if not is_big or one.values[0].size > LEAST_ENTRIES:
                 found.append(one)
-        spread = np.unique(np.linspace(0, max(0, len(found) - 1), most).astype(np.int64))
-        found[:] = [found[int(k)] for k in spread if found]
+        found[:] = [found[k] for k in evenly(len(found), most)]
     return matrices, vectors
+
+
+def evenly(n: int, most: int) -> list[int]:
+    """Places of n, at most so many of them, spread evenly from the first to the last."""
+    places: list[int] = np.unique(np.linspace(0, n - 1, most).astype(np.int64))[:n].tolist()
+    return places
 
 
 def _read(
@@ -155,8 +160,7 @@ def measure_members(
 
 def _corners(matrices: Sequence[Role], n: int) -> npt.NDArray[np.float32]:
     wide = [one for one in matrices if min(one.values.shape[1:]) >= LEAST_SIDE]
-    spread = np.unique(np.linspace(0, max(0, len(wide) - 1), MOST_CORNERS).astype(np.int64))
-    taken = [wide[int(k)] for k in spread if wide]
+    taken = [wide[k] for k in evenly(len(wide), MOST_CORNERS)]
     corners = np.full((len(taken), n, CORNER, CORNER), np.nan, dtype=np.float32)
     for k, one in enumerate(taken):
         corner = _filled(one.values[:, :CORNER, :CORNER])

@@ -15,7 +15,14 @@ import numpy.typing as npt
 
 from weightkin.arrays import Doubles, Ints
 from weightkin.lineage.family_frame import in_family_frame
-from weightkin.lineage.member_measures import Measured, Role, distances, measure_members, roles
+from weightkin.lineage.member_measures import (
+    Measured,
+    Role,
+    distances,
+    evenly,
+    measure_members,
+    roles,
+)
 from weightkin.sketch import Sketch
 
 N_RANKED = 8  # matrices of which the rank of differences is read
@@ -108,7 +115,7 @@ def _of_pairs(
     m = len(parents)
     equal, both, rank = (np.full((len(matrices), m), np.nan) for _ in range(3))
     multiples, shrunk = np.full(m, np.nan), np.full(m, np.nan)
-    ranked = np.unique(np.linspace(0, max(0, len(matrices) - 1), N_RANKED).astype(np.int64))
+    ranked = evenly(len(matrices), N_RANKED)
     for k, one in enumerate(matrices):
         place = np.full(len(sketches), -1)
         place[one.who] = np.arange(len(one.who))

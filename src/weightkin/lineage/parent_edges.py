@@ -53,6 +53,18 @@ class View:
         every = self.candidates(v)
         return tuple(x for k, x in enumerate(every) if k == 0 or x[1] >= fitted().least)
 
+    def next_member(self, v: int, but: int | None = None) -> tuple[int, float] | None:
+        """The most probable member of the candidates, but for one."""
+        members = ((x, p) for x, p in self.candidates(v) if not isinstance(x, str) and x != but)
+        return next(members, None)
+
+
+def _behind(probability: float, second: tuple[int, float] | None) -> float:
+    """By how much the next member is less probable, in natural logarithms."""
+    if second is None:
+        return 0.0
+    return round(max(0.0, float(np.log(max(probability, NEVER) / max(second[1], NEVER)))), 3)
+
 
 def edge_of(view: View, u: int, v: int) -> CandidateEdge:
     """The edge from a member to another one, and what it rests on."""
@@ -61,8 +73,7 @@ def edge_of(view: View, u: int, v: int) -> CandidateEdge:
     made = view.derivations.of(u, v)
     probability = float(found.edges[u, v])
     forward, back = float(found.below[u, v]), float(found.below[v, u])
-    others = [x for x in view.candidates(v) if x[0] != i]
-    second = next((x for x in others if not isinstance(x[0], str)), None)
+    second = view.next_member(v, i)
     evidence = [*_how_related(relatives, i, j, made)]
     held = float(found.held[u, v])
     if not np.isnan(held) and found.roots[u] < 0.5:
@@ -70,9 +81,6 @@ def edge_of(view: View, u: int, v: int) -> CandidateEdge:
     evidence += _clock_clues(relatives, i, j)
     evidence += [x for x in made.derivation.evidence if x.code not in OF_PAIRS]
     is_tied = second is not None and probability - second[1] < TIED
-    behind = 0.0
-    if second is not None and not is_tied:
-        behind = float(np.log(probability / max(second[1], NEVER)))
     return CandidateEdge(
         parent=i,
         child=j,
@@ -85,8 +93,8 @@ def edge_of(view: View, u: int, v: int) -> CandidateEdge:
         distance=made.distance,
         support=_support(view.measured, u, v, relatives.seed),
         evidence=tuple(evidence),
-        runner_up=None if second is None else int(second[0]),
-        behind=round(behind, 3),
+        runner_up=None if second is None else second[0],
+        behind=0.0 if is_tied else _behind(probability, second),
         unit="log-odds",
     )
 
@@ -95,10 +103,7 @@ def edge_from_unobserved(view: View, v: int, roots: Sequence[int], ancestor: int
     """One of several members without a parent here hangs below an ancestor that nobody has."""
     nearest = min((r for r in roots if r != v), key=lambda r: view.derivations.of(r, v).distance)
     probability = max(0.0, float(view.found.roots[v] - view.found.sole[v]))
-    second = next((x for x in view.candidates(v) if not isinstance(x[0], str)), None)
-    behind = 0.0
-    if second is not None:
-        behind = max(0.0, float(np.log(max(probability, NEVER) / max(second[1], NEVER))))
+    second = view.next_member(v)
     return CandidateEdge(
         parent=ancestor,
         child=view.family[v],
@@ -109,8 +114,8 @@ def edge_from_unobserved(view: View, v: int, roots: Sequence[int], ancestor: int
         parents=view.likely(v),
         distance=view.derivations.of(nearest, v).distance,
         evidence=(clue("several-roots", n=len(roots)),),
-        runner_up=None if second is None else int(second[0]),
-        behind=round(behind, 3),
+        runner_up=None if second is None else second[0],
+        behind=_behind(probability, second),
         unit="log-odds",
     )
 

@@ -73,7 +73,7 @@ def look_around(
     k = max(1, min(N_AROUND, measured.n - 2))
     r = np.argsort(near, axis=0, kind="stable")[:k].T  # (m, k)
     is_one = np.isfinite(np.take_along_axis(near.T, r, axis=1))
-    triples = np.stack(np.broadcast_arrays(u[:, None], v[:, None], r))
+    triples = (u[:, None], v[:, None], r)
     corners = np.full(len(white[0]), CORNER**2)
     plain, some = _triples(measured.squares, measured.apart, measured.sizes, triples, is_one)
     return Around(
@@ -86,12 +86,12 @@ def look_around(
 
 
 def _triples(
-    squares: Doubles, apart: Doubles, sizes: Ints, triples: Ints, is_one: Bools
+    squares: Doubles, apart: Doubles, sizes: Ints, triples: tuple[Ints, Ints, Ints], is_one: Bools
 ) -> tuple[Triples, Bools]:
     """The geometry over all matrices that none of the three replaced, and where there is one."""
     kept = np.where(apart > REPLACED, np.nan, squares)
     u, v, r = triples
-    ur, vr, uv = kept[:, u, r], kept[:, v, r], kept[:, u, v]  # (t, m, k)
+    ur, vr, uv = kept[:, u, r], kept[:, v, r], kept[:, u, v]  # (t, m, k), the last (t, m, 1)
     is_told = np.isfinite(ur) & np.isfinite(vr) & np.isfinite(uv) & is_one
     ur, vr, uv = (np.where(is_told, x, 0.0) for x in (ur, vr, uv))
     a, b, c = (x.sum(axis=0) for x in (ur, vr, uv))

@@ -22,8 +22,8 @@ from weightkin.report.nodes import (
 from weightkin.report.parent_words import (
     behind_words,
     is_support_known,
-    other_words,
     others_of,
+    rival_words,
     support_words,
 )
 from weightkin.report.terminal import MAX_SKIPPED, printable
@@ -89,7 +89,7 @@ def _why_parent(edge: FamilyEdge, named: Callable[[str], str]) -> Iterator[str]:
     is_below = edge.parent_probability < CLAIMED
     yield f"parent     {edge.direction} ({sure}{f', at least {CLAIMED} is needed' * is_below})"
     if others_of(edge):
-        yield f"others     {other_words(edge, named).removeprefix('or ')}"
+        yield f"others     {rival_words(edge, named)}"
     yield f"direction  probability {older} that the parent is the older of the two"
 
 
