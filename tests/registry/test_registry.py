@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.registry.sealed import reseal
 from weightkin import Execution, Registry, read_sketch, take_sketch, write_sketch
 from weightkin.errors import UnreadableModel, UnusableRegistry, UsageError
 from weightkin.records.registry import Search, Trace
+from weightkin.registry import adding
 from weightkin.registry.adding import begin
 from weightkin.registry.store import opened
 
@@ -52,10 +54,31 @@ def test_first_is_only_who_was_added_by_an_earlier_call(family, tmp_path):
     registry.add([family / "sibling"])
     with sqlite3.connect(registry.path) as connection:  # a day earlier than what follows
         connection.execute("UPDATE models SET added = '2000-01-01T00:00:00+00:00'")
-        connection.execute("UPDATE jobs SET begun = '2000-01-01', ended = '2000-01-02'")
     reseal(registry.path)
     registry.add([family / "root", family / "sibling"])  # known already
     assert registry.search(family / "child").first_registered == "sibling"
+
+
+def test_what_one_call_adds_has_one_date_however_long_it_takes(family, tmp_path, monkeypatch):
+    registry = Registry(tmp_path / "r.sqlite")
+    take_up = adding.keep
+
+    def slowly(*args, **kwargs):
+        time.sleep(1.1)  # dates are written to the second
+        return take_up(*args, **kwargs)
+
+    monkeypatch.setattr(adding, "keep", slowly)
+    record = registry.add([family / "root", family / "child"])
+    assert len({x.added for x in record.added}) == 1
+    monkeypatch.undo()
+    assert registry.search("child").first_registered == ""
+    (said,) = registry.trace("child").declared
+    assert said.name == "root"
+    assert "is_registered_first" not in said.data  # neither is: one call added both
+    time.sleep(1.1)
+    registry.add([family / "sibling"])
+    (said,) = registry.trace("sibling").declared
+    assert said.data["is_registered_first"] is True
 
 
 def test_a_stranger_has_no_relatives(filled, crowd):

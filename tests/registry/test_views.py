@@ -9,7 +9,7 @@ from weightkin.formats.declared import Declared
 from weightkin.registry.browsing import sketch_of
 from weightkin.registry.entries import keep
 from weightkin.registry.prepared import of_sketch
-from weightkin.registry.store import opened
+from weightkin.registry.store import now, opened
 from weightkin.registry.stores import store_of
 from weightkin.sketch import Scheme, take_sketch
 from weightkin.sketch.source import open_model
@@ -22,7 +22,7 @@ def add(path, folder, scheme, *, place=None, claimed=False):
     sketch = take_sketch(open_model(folder), scheme)
     what = replace(of_sketch(sketch, Declared()), claimed=claimed)
     with opened(path, to_write=True, place=place) as connection:
-        return keep(store_of(path, connection, to_write=True), connection, what)
+        return keep(store_of(path, connection, to_write=True), connection, what, added=now())
 
 
 @pytest.mark.parametrize("store", ["files", "lance"])

@@ -122,6 +122,7 @@ def add_all(
 class _SoFar:
     """What became of the sources that are done."""
 
+    date: str = field(default_factory=now)  # when it began: of all that it adds
     added: list[Registered] = field(default_factory=list)
     known: list[Registered] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
@@ -140,7 +141,7 @@ def _take_up(
     sketch = result.sketch
     so_far.n_bytes += sketch.bytes_read
     try:
-        model, is_new = keep(store, connection, result, item.places)
+        model, is_new = keep(store, connection, result, item.places, added=so_far.date)
     except UnreadableModel as error:
         _settle_failed(connection, item, Failed(str(error), may_wait=False), so_far)
         return

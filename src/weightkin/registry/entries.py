@@ -15,7 +15,7 @@ from weightkin.registry.prepared import Prepared
 from weightkin.registry.row_index import forget_index, write_index
 from weightkin.registry.sealed import SealedStore, file_of, with_mark
 from weightkin.registry.sealing import Altered, seal
-from weightkin.registry.store import COLUMNS, now, writing
+from weightkin.registry.store import COLUMNS, writing
 from weightkin.sketch import invariant, vectors
 
 
@@ -25,7 +25,7 @@ def keep(
     what: Prepared,
     places: Sequence[tuple[int, int]] = (),
     *,
-    added: str = "",
+    added: str,
     imported: str = "",
 ) -> tuple[Registered, bool]:
     """Register one model and settle its item.
@@ -39,7 +39,7 @@ def keep(
     places : sequence of (int, int)
         Jobs that wait for it, with its position in each.
     added : str
-        Time in UTC; empty: now.
+        Time in UTC; one for all that one call adds: none of them is first.
     imported : str
         Where it was imported from; empty: it was not.
 
@@ -76,7 +76,7 @@ def keep(
                 (
                     *values,
                     sketch.full_digest or "",
-                    added or now(),
+                    added,
                     json.dumps(what.declared.parents),
                     what.declared.licence,
                     imported,
@@ -137,22 +137,12 @@ def forget(
     return unused
 
 
-def first_of(connection: sqlite3.Connection, models: Sequence[Registered]) -> str:
+def first_of(models: Sequence[Registered]) -> str:
     """Name of the model registered first; "" where one call added it together with another."""
     if not models:
         return ""
     first, *others = sorted(models, key=lambda m: (m.added, m.id))
-    together = {
-        source
-        for (job,) in connection.execute(
-            "SELECT DISTINCT job FROM items JOIN jobs ON jobs.id = job WHERE source = ?"
-            " AND begun <= ? AND (ended IS NULL OR ended >= ?)",
-            (first.source, first.added, first.added),
-        ).fetchall()
-        for (source,) in connection.execute("SELECT source FROM items WHERE job = ?", (job,))
-    }
-    is_tie = any(m.source in together or m.added == first.added for m in others)
-    return "" if is_tie else first.name
+    return "" if any(m.added == first.added for m in others) else first.name
 
 
 def settle(

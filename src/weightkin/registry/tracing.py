@@ -71,7 +71,7 @@ def traced(
         old = family.current(connection, held, alpha=alpha, seed=seed, before=before)
         placed, families = placing.place(store, held, old, query, found)
         known = [x.model for x in found.relatives] + ([own] if own is not None else [])
-        first = entries.first_of(connection, known)
+        first = entries.first_of(known)
     found.relatives = [placed.related(x) for x in found.relatives]
     return Traced(found, placed, matches, first, families, is_new=families is not old)
 
