@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from benchmarks.lib import claim
 
-from weightkin import family_graph
+from tests.lineage.simulated import CONFIG, base, trained_on
+from weightkin import family_graph, take_sketch
+from weightkin.formats import model_from_arrays
 from weightkin.lineage.proposed import likeness, proposed
 from weightkin.lineage.relatives import MIN_LIKENESS
 from weightkin.sketch.vectors import nearest, search_vectors
@@ -55,6 +57,27 @@ def test_pairs_from_vectors_are_those_of_all_pairs(models):
     everything, few = likeness(sketches), proposed(sketches, max_dense=0).toarray()
     assert np.array_equal(everything > 2 * MIN_LIKENESS, few > 2 * MIN_LIKENESS)
     assert np.allclose(everything[few != 0], few[few != 0], rtol=1e-4)
+
+
+@pytest.mark.parametrize("factor", [100.0, 1e30])
+def test_matrices_that_grew_hide_no_other(factor):
+    rng = np.random.default_rng(5)
+    first = base(rng)
+    child = {
+        k: (x + factor * rng.normal(0, 0.05, x.shape)).astype(np.float32) if "down" in k else x
+        for k, x in trained_on(first, rng).items()
+    }
+    folder = {"first": first, "child": child, "other": base(rng)}
+    loaded = [model_from_arrays(x, name=k, config=CONFIG) for k, x in folder.items()]
+    for max_dense in (2000, 0):
+        z = proposed([take_sketch(x) for x in loaded], max_dense)
+        assert z[0, 1] > 5 * MIN_LIKENESS  # without them: 0.8 of what it was
+        assert abs(z[0, 2]) < MIN_LIKENESS > abs(z[1, 2])
+    found = family_graph(loaded)
+    assert {frozenset(x) for x in found.components} == {
+        frozenset({"first", "child"}),
+        frozenset({"other"}),
+    }
 
 
 @pytest.mark.parametrize("place", [2, 7])

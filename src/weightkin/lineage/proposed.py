@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from weightkin.arrays import Doubles, Ints
+from weightkin.arrays import Doubles, Floats, Ints
 from weightkin.derivation.shared import common_values
 from weightkin.sketch import Sketch
 from weightkin.sketch.types import SketchedTensor
@@ -29,9 +29,10 @@ LEAST_COSINE = 0.125  # of two vectors: four deviations of unrelated ones
 
 
 def proposed(sketches: Sequence[Sketch], max_dense: int = MAX_DENSE) -> LikenessMatrix:
-    """Inner products of pairs in deviations of unrelated pairs: ``(n, n)``, 0 where not taken.
+    """Cosines of pairs in deviations of unrelated pairs: ``(n, n)``, 0 where not taken.
 
-    Over tensors inside blocks of equal name and shape, which unrelated models share only by chance.
+    Over tensors inside blocks of equal name and shape, which unrelated models share only by chance;
+    each weighs by its entries, so that no tensor that grew by a hundred hides the others.
     """
     if len(sketches) <= max_dense:
         return likeness(sketches)
@@ -90,19 +91,14 @@ def _of_pairs(sketches: Sequence[Sketch], rows: Ints, columns: Ints) -> Doubles:
     for tensors, those in _held(sketches):
         place = np.full(len(sketches), -1)
         place[those] = np.arange(len(those))
-        values = common_values(tensors)
-        flat = values.reshape(len(those), -1)
-        flat = np.where(np.isfinite(flat), flat, np.float32(0))
-        norms = np.einsum("ij,ij->i", flat, flat).astype(np.float64)
+        flat = _directions(tensors)
         both = np.flatnonzero((place[rows] >= 0) & (place[columns] >= 0))
         for start in range(0, len(both), PAIRS_AT_ONCE):
             some = both[start : start + PAIRS_AT_ONCE]
             i, j = place[rows[some]], place[columns[some]]
-            total[some] += np.einsum("ij,ij->i", flat[i], flat[j])
-            variance[some] += norms[i] * norms[j] / max(1, flat.shape[1])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found: Doubles = np.where(variance > 0, total / np.sqrt(variance), 0.0)
-    return found
+            total[some] += np.einsum("ij,ij->i", flat[i], flat[j]) * flat.shape[1]
+            variance[some] += flat.shape[1]
+    return _deviations(total, variance)
 
 
 def _held(sketches: Sequence[Sketch]) -> Iterator[tuple[list[SketchedTensor], list[int]]]:
@@ -117,20 +113,31 @@ def _held(sketches: Sequence[Sketch]) -> Iterator[tuple[list[SketchedTensor], li
             yield [sketches[i].tensors[name] for i in those], those
 
 
+def _directions(tensors: Sequence[SketchedTensor]) -> Floats:
+    """What a tensor holds in each model, as vectors of unit length: ``(n, entries)``."""
+    values = common_values(tensors)
+    flat = np.where(np.isfinite(values), values, np.float32(0)).reshape(len(values), -1)
+    largest = np.abs(flat).max(axis=1, initial=0.0, keepdims=True)  # or squares overflow
+    scaled = np.divide(flat, largest, out=np.zeros_like(flat), where=largest > 0)
+    length = np.sqrt((scaled**2).sum(axis=1, keepdims=True))
+    found: Floats = np.divide(scaled, length, out=scaled, where=length > 0)
+    return found
+
+
+def _deviations(total: Doubles, variance: Doubles) -> Doubles:
+    z: Doubles = total / np.sqrt(np.maximum(variance, 1.0))
+    return z
+
+
 def likeness(sketches: Sequence[Sketch]) -> Doubles:
     """All pairs at once. Cost: one matrix product for each tensor."""
     n = len(sketches)
     total, variance = np.zeros((n, n)), np.zeros((n, n))
     for tensors, those in _held(sketches):
-        values = common_values(tensors)
-        flat = values.reshape(len(those), -1)
-        flat = np.where(np.isfinite(flat), flat, np.float32(0))
-        products = (flat @ flat.T).astype(np.float64)
-        norms = np.diag(products)
+        flat = _directions(tensors)
         at = np.ix_(those, those)
-        total[at] += products
-        variance[at] += np.outer(norms, norms) / flat.shape[1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        z: Doubles = np.where(variance > 0, total / np.sqrt(variance), 0.0)
+        total[at] += (flat @ flat.T).astype(np.float64) * flat.shape[1]
+        variance[at] += flat.shape[1]
+    z = _deviations(total, variance)
     np.fill_diagonal(z, 0.0)
     return z
