@@ -93,7 +93,7 @@ zoo: .venv/.dev
 
 # random families (zoo/genealogies): some hours; HALF=test one part, a stopped run goes on
 genealogies: .venv/.dev
-	$(BIN)/python -m zoo.genealogies grow $(or $(HALF),test calibration fit second-fit third-fit)
+	$(BIN)/python -m zoo.genealogies grow $(or $(HALF),test calibration fit second-fit third-fit fourth-fit)
 
 # the weights of parents, from the random families of the part fit: lineage/parents.json.xz
 parents: genealogies

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 FIRST, *OTHERS = (
-    Path(__file__).with_name(name) for name in ("mix.toml", "second.toml", "third.toml")
+    Path(__file__).with_name(f"{name}.toml") for name in ("mix", "second", "third", "fourth")
 )
 
 
