@@ -6,7 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from benchmarks.lib import claim
-from benchmarks.lib.calibration import brier_score, calibration_error, share_interval
+from benchmarks.lib.calibration import (
+    brier_score,
+    calibration_error,
+    chance_error,
+    share_interval,
+)
 from benchmarks.lib.genealogy_nodes import Nodes
 from benchmarks.lib.genealogy_scores import score
 from benchmarks.lib.spanning_tree import spanning_edges
@@ -187,6 +192,13 @@ def test_the_calibration_error_is_how_far_bins_are_off_by_their_size():
     assert calibration_error(stated, right) == pytest.approx((10 * 0.05 + 30 * 0.2) / 40)
     assert calibration_error([1.0, 0.0], [True, False]) == 0
     assert brier_score([0.9, 0.2], [True, True]) == pytest.approx((0.01 + 0.64) / 2)
+
+
+def test_the_calibration_error_of_chance_is_what_coins_of_the_stated_shares_leave():
+    assert chance_error([]) == chance_error([0.0, 1.0]) == 0.0
+    each = [abs(0.75 - k / 2) * [1, 6, 9][k] / 16 for k in range(3)]  # two of 0.75, enumerated
+    assert chance_error([0.75, 0.75]) == pytest.approx(sum(each), abs=0.02)
+    assert chance_error([0.5] * 100) == pytest.approx(0.05 * 0.798, abs=0.005)  # of a normal
 
 
 def test_an_interval_over_families_is_as_wide_as_families_differ():

@@ -10,7 +10,12 @@ from statistics import mean, median
 from zoo.genealogies.draw import draw
 
 from benchmarks.generate.genealogy_answers import answer_all, answers_of, families, keep, library
-from benchmarks.lib.calibration import brier_score, calibration_error, share_interval
+from benchmarks.lib.calibration import (
+    brier_score,
+    calibration_error,
+    chance_error,
+    share_interval,
+)
 from benchmarks.lib.genealogy_nodes import Stratum
 from benchmarks.lib.genealogy_scores import CLAIMED_FROM, Edge, ParentSet, Scored, Stated, score
 from benchmarks.lib.tables import markdown
@@ -202,11 +207,12 @@ def _calibration(scored: Sequence[Scored], base_rate: float) -> list[str]:
     error = calibration_error([s.direction for s in ways], [not s.reversed_ for s in ways])
     header = (
         *("stated edges", "number", "mean stated", "right", "calibration error"),
-        *("of the base rate", "Brier score", "of the base rate"),
+        *("by chance alone", "of the base rate", "Brier score", "of the base rate"),
     )
     return [
         "How far the stated `parent_probability` is from what is right, edges that are not claimed "
-        "and unobserved parents included: expected calibration error over ten bins, beside a "
+        "and unobserved parents included: expected calibration error over ten bins, beside what it "
+        "would be of edges that came true exactly as often as stated, by chance alone, and of a "
         f"predictor that states {base_rate:.3f} for every edge, the share that is right in the "
         "calibration half. Expected calibration error of `direction_probability`, on edges of "
         f"which one end is above the other: {error:.3f} ({len(ways)} edges).",
@@ -219,7 +225,8 @@ def _calibrated(name: str, stated: Sequence[Stated], base_rate: float) -> tuple[
     p, right = [s.probability for s in stated], [s.right for s in stated]
     same = [base_rate] * len(p)
     figures = [
-        *(mean(p), _right(stated), calibration_error(p, right), calibration_error(same, right)),
+        *(mean(p), _right(stated), calibration_error(p, right), chance_error(p)),
+        calibration_error(same, right),
         *(brier_score(p, right), brier_score(same, right)),
     ]
     return name, str(len(p)), *(f"{x:.3f}" for x in figures)

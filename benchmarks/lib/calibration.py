@@ -10,10 +10,11 @@ import numpy.typing as npt
 Doubles = npt.NDArray[np.float64]
 N_BINS = 10
 N_RESAMPLES = 2000
+N_DRAWS = 400
 SEED = 20240607
 
 
-def calibration_error(stated: Sequence[float], right: Sequence[bool]) -> float:
+def calibration_error(stated: npt.ArrayLike, right: npt.ArrayLike) -> float:
     """Expected calibration error: over ten equal bins, how far off the mean is, by their size."""
     p, y = np.asarray(stated, dtype=float), np.asarray(right, dtype=float)
     if not p.size:
@@ -21,6 +22,15 @@ def calibration_error(stated: Sequence[float], right: Sequence[bool]) -> float:
     at = np.minimum((p * N_BINS).astype(int), N_BINS - 1)
     off = np.bincount(at, weights=p - y, minlength=N_BINS)
     return float(np.abs(off).sum() / p.size)
+
+
+def chance_error(stated: Sequence[float]) -> float:
+    """Expected calibration error by chance alone: of what comes true exactly as often as stated."""
+    p = np.asarray(stated, dtype=float)
+    if not p.size:
+        return 0.0
+    rng = np.random.default_rng(SEED)
+    return float(np.mean([calibration_error(p, rng.random(p.size) < p) for _ in range(N_DRAWS)]))
 
 
 def brier_score(stated: Sequence[float], right: Sequence[bool]) -> float:
