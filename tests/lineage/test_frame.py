@@ -1,5 +1,7 @@
 """Claim: disguised members come into the frame of their family, and nobody else does."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from zoo.genealogies.chance import mix
@@ -93,6 +95,28 @@ def test_a_disguised_copy_and_what_was_trained_from_it_come_into_the_family(llam
     far = distance(*(take_sketch(model("x", x), Scheme.whole()) for x in (copy, tuned)))
     limit = 1.6 if op == "rescale" else 1.01  # there is no one scale to measure training in
     assert far / limit < distance(sketches["copy"], sketches["tuned"]) < far * limit
+
+
+def test_a_hybrid_of_two_families_keeps_no_copy_of_one_of_them_out(llamas):
+    other = llamas["stranger"]
+    tensors = {k: (llamas["base"] if ".1." in k else other).tensors[k] for k in other.tensors}
+    rng = np.random.default_rng(5)
+    many = {  # most of the joined family is far from the copy, before and after
+        f"other-{k}": replace(
+            other,
+            tensors={
+                n: (x + rng.normal(0, 0.1 * x.std(), x.shape)).astype(x.dtype) if x.ndim > 1 else x
+                for n, x in other.tensors.items()
+            },
+        )
+        for k in range(48)
+    }
+    copy = changed(llamas["base"], "permute")
+    hybrid = replace(other, tensors=tensors)
+    families, over, sketches = framed(**llamas, **many, hybrid=hybrid, copy=copy)
+    assert len(families) == 1
+    assert over["copy"][1] == "base"
+    assert distance(sketches["base"], sketches["copy"]) < 1e-5
 
 
 def test_a_disguise_that_leaves_no_exact_evidence_is_seen_through_and_stays_out(llamas):

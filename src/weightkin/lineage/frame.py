@@ -33,8 +33,6 @@ MAX_STEPS = 2  # from one pair of models to a nearer one
 MAX_NEAREST = 64  # models of a family among which the nearest one is looked for
 NEAR = 0.9  # mean relative distance of matrices from which two models are not near each other
 FALLEN = 0.9  # of the distance before: what was undone must have brought two models closer
-
-
 IDENTITY = (
     *("name", "source", "digest", "full_digest", "n_parameters", "n_bytes", "config"),
     *("bytes_read", "problems", "is_partial", "revision"),
@@ -103,9 +101,7 @@ class _Frames:
             entry = self._nearest(link, group[:MAX_NEAREST], few)
         except UsageError:
             return False
-        own = self.members[entry.link.b].sketch
-        before, after = (np.mean(self._far(few, x)) for x in (own, entry.sketch))
-        if entry.distance >= NEAR or (entry.back is not None and after >= FALLEN * before):
+        if entry.distance >= NEAR or (entry.back is not None and not self._has_fallen(entry, few)):
             return False
         kinds = () if entry.back is None else entry.back.kinds
         nearest = self._nearest_to(entry.sketch, few)
@@ -123,6 +119,13 @@ class _Frames:
                 if i != entry.link.b:
                     self._follow(i, entry, few)
         return True
+
+    def _has_fallen(self, entry: _Entry, few: Sequence[int]) -> bool:
+        """Whether those near it afterwards were farther before; a hybrid joins others too."""
+        both = (self.members[entry.link.b].sketch, entry.sketch)
+        before, after = (np.array(self._far(few, x)) for x in both)
+        is_near = after < NEAR
+        return bool(is_near.any() and after[is_near].mean() < FALLEN * before[is_near].mean())
 
     def _way_back(self, i: int, j: int, *, is_aligned: bool) -> WayBack | None:
         """What brings a model into the frame of another; which heads it settles is kept."""
