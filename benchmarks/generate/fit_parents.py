@@ -4,12 +4,13 @@
     python -m benchmarks.generate.fit_parents            measure, fit, write
     python -m benchmarks.generate.fit_parents --report   figures of the calibration half too
 
-Two experts are fitted on the random families alone, one on the part `fit` and one on it and
-`second-fit` and `third-fit`, and the library takes the geometric mean of their weights: whole
-families, and random parts of them, of which the rest is out of sight. Predictions on them are
-made by models that did not see the family (five folds); roots, the second pass and the powers are
-fitted to these. How often what is stated is right, and which candidates a 95 % set holds, comes
-from the calibration half. Needs the extra `fit` (lightgbm), which nothing else does.
+Two experts are fitted on the random families alone, one on those of the first mix and one on all,
+some of them once more with all members in one lossy form, and the library takes the geometric mean
+of their weights: whole families, and random parts of them, of which the rest is out of sight.
+Predictions on them are made by models that did not see the family (five folds); roots, the second
+pass and the powers are fitted to these. How often what is stated is right and which candidates a
+95 % set holds comes from these and from the calibration half. Needs the extra `fit` (lightgbm),
+which nothing else does.
 """
 
 from __future__ import annotations
@@ -24,17 +25,18 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.generate.fit_cases import Case, Component, cases, measured
+from benchmarks.generate.fit_cases import ALIKE, Case, Component, cases, measured
+from benchmarks.generate.fit_levels import SIZES, Expert, least, levels, said_of
 from benchmarks.lib.boosting import as_numbers, grown
 from benchmarks.lib.genealogy_scores import Nodes
 from weightkin.lineage import posterior
 from weightkin.lineage.boosted import Boosted
-from weightkin.lineage.posterior import Mixed, Pass, Posterior, Powers, joined
+from weightkin.lineage.posterior import Pass, Posterior, Powers, joined
 from weightkin.lineage.root_features import root_features
 from weightkin.lineage.second_look import second_look
-from weightkin.lineage.trained import LEAST_MIXTURE, before_levels
 
-EXPERTS = (("fit",), ("fit", "second-fit", "third-fit"))
+FIRST_MIX = ("fit", "fourth-fit")
+EXPERTS = (FIRST_MIX, (*FIRST_MIX, "second-fit", "third-fit", *ALIKE))
 TREES = {"pairs": 500, "roots": 250}
 FOLDS = 5
 PARTS = 2  # random parts of each family
@@ -44,32 +46,30 @@ POWERS = [
     for r in (0.2, 0.3, 0.4, 0.5, 0.7)
     for shift in (-1.2, -0.8, -0.5, -0.25, 0.0, 0.4)
 ]
-SIZES = (4, 7, 1 << 30)  # members up to which families have powers of their own
-COVERED = 0.95
 RIDGE = 0.1
 AS_SAID = [[1 << 30, [0.0, 1.0], [0.0, 1.0]]]
-N_LEVELS = 10  # steps in which stated probabilities are compared with what was right
-MOST_SURE = 0.995  # that a probability of one becomes
 
 
-def fit(found: Sequence[Case]) -> tuple[list[dict[str, Any]], list[Posterior]]:
-    """Both passes, and what the second says of each family without having seen it."""
+def fit(found: Sequence[Case]) -> tuple[list[dict[str, Any]], list[Posterior], dict[int, Expert]]:
+    """Both passes, what the second says of each family without having seen it, and by what."""
     features = [c.features for c in found]
     passes = []
     said: list[Posterior] = []
+    unseen: list[dict[int, Pass]] = []
     for _ in range(2):
-        one, said = _pass(found, features)
+        one, said, by_family = _pass(found, features)
         passes.append(one)
+        unseen.append(by_family)
         features = [
             {**c.features, **second_look(c.around, c.features, x.edges, x.roots)}
             for c, x in zip(found, said, strict=True)
         ]
-    return passes, said
+    return passes, said, {family: (x, unseen[1][family]) for family, x in unseen[0].items()}
 
 
 def _pass(
     found: Sequence[Case], features: Sequence[Mapping[str, np.ndarray]]
-) -> tuple[dict[str, Any], list[Posterior]]:
+) -> tuple[dict[str, Any], list[Posterior], dict[int, Pass]]:
     by_family = np.unique([c.family for c in found], return_inverse=True)[1]
     fold_of = (np.random.default_rng(0).permutation(by_family.max() + 1) % FOLDS)[by_family]
     names = sorted(features[0])
@@ -100,7 +100,11 @@ def _pass(
             said[i] = x
         least = most
     kept = {"pairs": as_numbers(pairs), "roots": as_numbers(roots), "powers": powers}
-    return kept, [x for x in said if x is not None]
+    unseen_by = {
+        c.family: Pass(pairs_unseen[k], roots_unseen[k], tuple(Powers(*p) for p in powers))
+        for c, k in zip(found, fold_of, strict=True)
+    }
+    return kept, [x for x in said if x is not None], unseen_by
 
 
 def _joined(
@@ -163,49 +167,6 @@ def loss(found: Sequence[Case], said: Sequence[Posterior]) -> float:
     return float(np.mean(every))
 
 
-def levels(found: Sequence[Case], said: Sequence[Posterior]) -> list[Any]:
-    """How often the most probable candidate is right, by the size of the family.
-
-    Where all of n were, n + 1/2 of n + 1 are (Jeffreys), so that none is said to be certain.
-    """
-    kept: list[Any] = []
-    smaller = 0
-    for most in SIZES:
-        p, right = [], []
-        for c, x in zip(found, said, strict=True):
-            if smaller < len(c.is_root) <= most:
-                every = np.vstack([x.edges, x.roots])
-                first = every.argmax(axis=0)
-                p += list(every.max(axis=0))
-                right += list(np.vstack([c.parents, c.is_root])[first, np.arange(len(first))])
-        order = np.argsort(p)
-        parts = [np.take(x, order).reshape(-1) for x in (p, np.array(right, dtype=float))]
-        cut = [np.array_split(x, N_LEVELS) for x in parts]
-        means = [float(np.mean(x)) for x in cut[0]]
-        right_ones = np.maximum.accumulate([(float(x.sum()) + 0.5) / (len(x) + 1) for x in cut[1]])
-        ends = [0.0, *means, 1.0], [0.0, *right_ones, max(right_ones[-1], MOST_SURE)]
-        kept.append([most, *([round(float(x), 4) for x in side] for side in ends)])
-        smaller = most
-    return kept
-
-
-def least(found: Sequence[Case], said: Sequence[Posterior]) -> float:
-    """The least probability in a set: split conformal, one node a family."""
-    by_family: dict[int, list[float]] = {}
-    for c, x in zip(found, said, strict=True):
-        for v in range(len(c.is_root)):
-            sole = float(x.sole[v])
-            if c.is_root[v]:
-                p = sole if c.is_base[v] else float(x.roots[v]) - sole
-            else:
-                p = float(x.edges[c.parents[:, v], v].max())
-            by_family.setdefault(c.family, []).append(p)
-    rng = np.random.default_rng(0)
-    k = int(np.floor((len(by_family) + 1) * (1 - COVERED)))  # the k-th smallest is the bound
-    draws = [sorted(rng.choice(own) for own in by_family.values())[k - 1] for _ in range(1000)]
-    return float(np.mean(draws))
-
-
 def report(name: str, found: Sequence[Case], said: Sequence[Posterior]) -> None:
     """How many members get the right parent, and what stated probabilities are worth."""
     p, right, is_root = [], [], []
@@ -242,11 +203,12 @@ def main() -> None:
     parser.add_argument("--report", action="store_true")
     given = parser.parse_args()
     measures = {half: measured(half) for half in EXPERTS[-1]}
-    experts = []
+    experts, unseen = [], []
     for halves in EXPERTS:
         found = cases([x for half in halves for x in measures[half]], PARTS)
-        passes, said = fit(found)
+        passes, said, by_family = fit(found)
         experts.append({"passes": passes})
+        unseen.append(by_family)
         whole = [i for i, c in enumerate(found) if c.is_whole]
         name = ", ".join(halves)
         report(f"{name}, families unseen", [found[i] for i in whole], [said[i] for i in whole])
@@ -254,37 +216,35 @@ def main() -> None:
     merged = fit_mixtures([x for own in measures.values() for x in own])
     kept = {"experts": experts, "merged": merged, "least": 0.0, "levels": AS_SAID}
     _write(kept)
-    _write(calibrated(kept))
+    _write(calibrated(kept, [x for half in FIRST_MIX for x in measures[half]], unseen))
     others = [c for c in cases(measured("calibration"), 0) if given.report]
     report("calibration", others, [_levelled(c) for c in others])
 
 
-def calibrated(kept: Mapping[str, Any]) -> dict[str, Any]:
-    """What was fitted, with the levels and the bound of sets from the calibration half."""
-    found = cases(measured("calibration"), PARTS)
+def calibrated(
+    kept: Mapping[str, Any], first_mix: Sequence[Component], unseen: Sequence[Mapping[int, Expert]]
+) -> dict[str, Any]:
+    """What was fitted, with levels and the bound of sets.
+
+    From families of the first mix, each by experts that did not see it, and from the calibration
+    half, which none of them saw.
+    """
+    found = cases([*first_mix, *measured("calibration")], PARTS)
     found = [c for c in found if c.is_whole or len(c.is_root) <= SIZES[-2]]
-    said = [_said(c) for c in found]
+    said = [said_of(c, [own[c.family] for own in unseen if c.family in own]) for c in found]
     with_levels = {**kept, "levels": levels(found, said)}
     _write(with_levels)
-    whole = [c for c in found if c.is_whole]
-    bound = least(whole, [_levelled(c) for c in whole])
+    own_levels = posterior.fitted().levels
+    whole = [i for i, c in enumerate(found) if c.is_whole]
+    bound = least(
+        [found[i] for i in whole], [posterior.levelled(said[i], own_levels) for i in whole]
+    )
     print(f"in a 95 % set from {bound:.4f}")
     return {**with_levels, "least": round(bound, 5)}
 
 
-def _said(c: Case) -> Posterior:
-    """What the library says of a family before levels."""
-    merged = []
-    for child, own, parents in c.mixtures:
-        share = float(np.min(1.0 / (1.0 + np.exp(-own @ np.array(posterior.fitted().merged)))))
-        if share >= LEAST_MIXTURE:
-            order = np.argsort(-own[:, -1], kind="stable")
-            merged.append(Mixed(child, tuple(parents[k] for k in order), share))
-    return before_levels(c.measured, c.pairs, merged, c.orders)
-
-
 def _levelled(c: Case) -> Posterior:
-    return posterior.levelled(_said(c), posterior.fitted().levels)
+    return posterior.levelled(said_of(c), posterior.fitted().levels)
 
 
 def _write(kept: Mapping[str, Any]) -> None:

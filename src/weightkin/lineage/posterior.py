@@ -122,9 +122,12 @@ def weighed(
     n: int,
     merged: Sequence[Mixed] = (),
     orders: Doubles | float = 1.0,
+    experts: Sequence[tuple[Pass, Pass]] = (),
 ) -> Posterior:
     """Both passes, before what was stated is compared with how often it was right."""
-    every = [_by(passes, around, features, n, merged, orders) for passes in fitted().experts]
+    every = [
+        _by(passes, around, features, n, merged, orders) for passes in experts or fitted().experts
+    ]
     found = _summed(*_pooled([weights for weights, _ in every]))
     found.held[around.parents, around.children] = np.mean([held for _, held in every], axis=0)
     return found

@@ -21,7 +21,7 @@ from weightkin.lineage.images import IMAGE
 from weightkin.lineage.member_measures import REPLACED, Measured, distances
 from weightkin.lineage.pair_features import pair_features
 from weightkin.lineage.pair_measures import PairMeasures, of_part
-from weightkin.lineage.posterior import Mixed, Posterior, fitted, levelled, weighed
+from weightkin.lineage.posterior import Mixed, Pass, Posterior, fitted, levelled, weighed
 
 LEAST_MIXTURE = 0.5  # probability from which a member is drawn as a mixture
 NEVER = 1e-12
@@ -77,19 +77,23 @@ def before_levels(
     pairs: PairMeasures,
     merged: Sequence[Mixed] = (),
     orders: Doubles | None = None,
+    experts: Sequence[tuple[Pass, Pass]] = (),
 ) -> Posterior:
-    """The same before what is stated is compared with how often it was right."""
+    """The same before what is stated is compared with how often it was right.
+
+    With ``experts``, by these instead of those that are kept beside the library.
+    """
     n = measured.n
     orders = np.ones((n, n)) if orders is None else orders
     around, features = pair_features(measured, pairs)
-    found = weighed(around, features, n, merged, orders)
+    found = weighed(around, features, n, merged, orders, experts)
     beside = beside_of(measured, pairs, merged)
     trained = np.array(beside.trained(n))
     if 1 < len(trained) < n and _are_one(distances(measured)[np.ix_(trained, trained)]):
         own = of_part(measured, pairs, trained)
         if len(own[1].parents):
             of_own = orders[np.ix_(trained, trained)]
-            alone = weighed(*pair_features(*own), len(trained), (), of_own)
+            alone = weighed(*pair_features(*own), len(trained), (), of_own, experts)
             found = joined_with(found, alone, beside)
     return found
 
