@@ -5,18 +5,20 @@ import sys
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
+from unittest.mock import ANY
 
 import ml_dtypes
 import numpy as np
 import pytest
 from benchmarks.lib.genealogy_scores import sibling_pairs
+from benchmarks.lib.stored_alike import stored_alike
 from zoo.genealogies.__main__ import read_lock, truth_digest
-from zoo.genealogies.chance import Draws, mix, seeds
+from zoo.genealogies.chance import Draws, mix, mix_of, seeds
 from zoo.genealogies.draw import draw
 from zoo.genealogies.kept import Kept, KeptFamily, decode, encode, read_half, write_archive
 from zoo.genealogies.steps import TRAINED, Layout, applies, step
 
-HALVES = ("test", "calibration", "fit")
+HALVES = ("test", "calibration", "fit", "fourth-fit")
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +37,7 @@ def test_halves_have_no_seed_in_common_and_are_as_large_as_promised():
     assert len(ranges["test"]) >= 100
     assert len(ranges["calibration"]) >= 100
     assert len(ranges["fit"]) >= 300
+    assert mix_of(min(ranges["fourth-fit"])) == mix() | {"halves": ANY}
 
 
 @pytest.mark.parametrize("half", HALVES)
@@ -82,6 +85,25 @@ def test_the_third_mix_holds_families_of_one_recipe():
     assert np.mean([share for share, _ in shares]) > 0.75
     assert 0.7 < np.mean([one for _, one in shares]) < 1
     assert not set(seeds("third-fit")) & set(seeds("third-test"))
+
+
+def test_a_family_stored_alike_has_zeros_or_few_levels_in_every_matrix():
+    rng = np.random.default_rng(3)
+    found = Counter()
+    for seed in range(24):
+        tensors = {"w": rng.normal(size=(8, 40)).astype(np.float32), "b": np.ones(40, np.float16)}
+        family = KeptFamily({"seed": seed}, {}, {"x": Kept({}, tensors), "y": Kept({}, tensors)})
+        made = stored_alike(family).members
+        w = made["x"].tensors["w"]
+        assert np.array_equal(w, made["y"].tensors["w"])
+        assert made["x"].tensors["b"] is tensors["b"]
+        share, n_levels = np.mean(w == 0), max(len(set(row)) for row in w[:, :32])
+        found["pruned" if n_levels > 15 and share >= 0.2 else 4 if n_levels <= 15 else 8] += 1
+        if share >= 0.2 and n_levels > 15:
+            assert np.abs(tensors["w"][w == 0]).max() <= np.abs(w[w != 0]).min()
+        else:
+            assert np.abs(w - tensors["w"]).max() <= np.abs(tensors["w"]).max() / (14 - 1)
+    assert set(found) == {"pruned", 4, 8}
 
 
 @pytest.mark.parametrize("half", HALVES)
