@@ -248,7 +248,7 @@ def _levelled(c: Case) -> Posterior:
 
 
 def _write(kept: Mapping[str, Any]) -> None:
-    text = json.dumps(kept, separators=(",", ":"))
+    text = json.dumps(kept, separators=(",", ":"), allow_nan=False)
     path = Path(posterior.__file__).with_name(posterior.FITTED)
     path.write_bytes(lzma.compress(text.encode(), preset=9))
     posterior.fitted.cache_clear()

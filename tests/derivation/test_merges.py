@@ -122,6 +122,16 @@ def test_tensors_without_entries_are_no_obstacle(family):
     assert explain_merge(6, range(6), models).base == 0
 
 
+def test_from_a_matrix_of_zeros_no_arc_leads_anywhere(family):
+    family[2][NAMES[0]] = np.zeros_like(family[2][NAMES[0]])
+    found = explained(family, summed((0.7, family[2]), (0.3, family[3])))
+    assert found.method == "linear"
+    assert 0.99 < found.gain <= 1
+    assert dict(zip(found.parents, found.weights, strict=True)) == pytest.approx(
+        {2: 0.7, 3: 0.3}, abs=1e-4
+    )
+
+
 def test_a_base_that_kept_few_columns_alone_is_found():
     rng = np.random.default_rng(3)
     shape = (512, 64)  # a sample with an even step would miss all odd columns

@@ -170,7 +170,8 @@ def _ends(t: float) -> tuple[float, ...]:
 def _on_arc(inner: Doubles, child: int, parents: Sequence[int]) -> tuple[float, float]:
     """Best position on the arc between two parents, and what it leaves."""
     a, b = parents
-    cosine = inner[a, b] / np.sqrt(inner[a, a] * inner[b, b])
+    lengths = float(np.sqrt(inner[a, a] * inner[b, b]))
+    cosine = inner[a, b] / lengths if lengths > 0 else 1.0  # from zeros no arc leads anywhere
     angle = float(np.arccos(np.clip(cosine, -1.0, 1.0)))
 
     def weights(t: float) -> tuple[float, float]:
