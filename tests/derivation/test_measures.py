@@ -14,8 +14,9 @@ from weightkin.derivation.distances import relate
 from weightkin.derivation.lattice import NF4, find_levels
 from weightkin.derivation.pairing import match_blocks
 from weightkin.derivation.rank import rank_of_difference
+from weightkin.formats import model_from_arrays
 from weightkin.papers.distances import largest_change, plain_distance, summed_rank
-from weightkin.sketch import Scheme
+from weightkin.sketch import Scheme, take_sketch
 from weightkin.sketch.facts import sketched_tensor
 
 
@@ -150,3 +151,14 @@ def test_the_second_papers_distances_have_their_names(zoo):
     assert plain_distance(near) < plain_distance(far)
     adapted = relate(sketch("llama-a"), sketch("llama-a-lora4"))
     assert summed_rank(adapted) == 6 * 4  # q of every layer is square, v is not
+
+
+def test_a_model_of_zeros_is_as_far_from_others_as_unrelated_ones(rng):
+    """Once it counted as equal: nothing over nothing."""
+    names = [f"model.layers.{k}.mlp.up_proj.weight" for k in range(2)]
+    x = {name: rng.normal(size=(40, 30)).astype(np.float32) for name in names}
+    zeros = {name: np.zeros_like(value) for name, value in x.items()}
+    a, b = (take_sketch(model_from_arrays(y), Scheme.whole()) for y in (x, zeros))
+    found = relate(a, b)
+    assert found.relative_distance == found.typical_distance == pytest.approx(np.sqrt(2))
+    assert relate(b, b).relative_distance == 0

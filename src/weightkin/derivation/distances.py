@@ -41,11 +41,8 @@ class TensorDistance:
 
     @property
     def relative_distance(self) -> float:
-        """``||A - B|| / sqrt(||A|| ||B||)``; 0 where both are zero."""
-        norms = np.sqrt(self.squared_norm_a * self.squared_norm_b)
-        if not norms:
-            return 0.0 if not self.squared_distance else float(np.sqrt(2.0))
-        return float(np.sqrt(self.squared_distance / norms))
+        """``||A - B|| / sqrt(||A|| ||B||)``; of zeros and others that of unrelated tensors."""
+        return _distance([self])
 
     @property
     def cosine(self) -> float:
@@ -71,7 +68,7 @@ class PairRelation:
 
     @cached_property
     def relative_distance(self) -> float:
-        """``||A - B|| / sqrt(||A|| ||B||)`` over all comparable tensors."""
+        """The same over all comparable tensors."""
         return _distance(self.tensors)
 
     @cached_property
@@ -183,5 +180,7 @@ def _row_weights(both: Common) -> Doubles:
 def _distance(tensors: Iterable[TensorDistance]) -> float:
     chosen = list(tensors)
     norms = [sum(getattr(t, f"squared_norm_{x}") for t in chosen) for x in "ab"]
-    size = float(np.sqrt(norms[0] * norms[1]))
-    return float(np.sqrt(sum(t.squared_distance for t in chosen) / size)) if size else 0.0
+    size, square = float(np.sqrt(norms[0] * norms[1])), sum(t.squared_distance for t in chosen)
+    if not size:
+        return float(np.sqrt(2.0)) if square else 0.0
+    return float(np.sqrt(square / size))
