@@ -30,6 +30,49 @@ def said_of(c: Case, experts: Sequence[Expert] = ()) -> Posterior:
     return before_levels(c.measured, c.pairs, merged, c.orders, experts)
 
 
+def shifted(kept: Sequence[Any], found: Sequence[Case], said: Sequence[Posterior]) -> list[Any]:
+    """Levels, moved to where families say that none of the final models has seen.
+
+    Levels come from models that lack a fifth of the families, which are right less often. Log-odds
+    are multiplied and moved by two numbers, fitted by logistic regression (Newton).
+    """
+    p, right = [], []
+    for c, x in zip(found, said, strict=True):
+        first, most = _first(x)
+        own = next(x for x in kept if len(first) <= x[0])
+        p += list(np.interp(most, own[1], own[2]))
+        right += list(_is_right(c)[first, np.arange(len(first))])
+    x = np.stack([np.ones(len(p)), _log_odds(p)], axis=1)
+    weights = np.array([0.0, 1.0])
+    for _ in range(50):
+        q = 1 / (1 + np.exp(-x @ weights))
+        slope = x.T @ (np.array(right, dtype=float) - q)
+        weights += np.linalg.solve((x * (q * (1 - q))[:, None]).T @ x, slope)
+    print(f"levels: log-odds times {weights[1]:.3f}, plus {weights[0]:.3f}")
+
+    def moved(y: Sequence[float]) -> list[float]:
+        own = weights[0] + weights[1] * _log_odds(y)
+        return [round(float(v), 4) for v in np.minimum(1 / (1 + np.exp(-own)), MOST_SURE)]
+
+    return [[most, ends, [0.0, *moved(own[1:])]] for most, ends, own in kept]
+
+
+def _log_odds(p: Sequence[float]) -> np.ndarray:
+    x = np.clip(p, 1e-4, 1 - 1e-4)
+    return np.asarray(np.log(x / (1 - x)))
+
+
+def _first(x: Posterior) -> tuple[np.ndarray, np.ndarray]:
+    """The most probable candidate of every member, the last for none here, and how probable."""
+    every = np.vstack([x.edges, x.roots])
+    return every.argmax(axis=0), every.max(axis=0)
+
+
+def _is_right(c: Case) -> np.ndarray:
+    """Which candidates are true: ``(n + 1, n)``, the last for none here."""
+    return np.vstack([c.parents, c.is_root])
+
+
 def levels(found: Sequence[Case], said: Sequence[Posterior]) -> list[Any]:
     """How often the most probable candidate is right, by the size of the family.
 
@@ -41,10 +84,9 @@ def levels(found: Sequence[Case], said: Sequence[Posterior]) -> list[Any]:
         p, right = [], []
         for c, x in zip(found, said, strict=True):
             if smaller < len(c.is_root) <= most:
-                every = np.vstack([x.edges, x.roots])
-                first = every.argmax(axis=0)
-                p += list(every.max(axis=0))
-                right += list(np.vstack([c.parents, c.is_root])[first, np.arange(len(first))])
+                first, sure = _first(x)
+                p += list(sure)
+                right += list(_is_right(c)[first, np.arange(len(first))])
         order = np.argsort(p)
         parts = [np.take(x, order).reshape(-1) for x in (p, np.array(right, dtype=float))]
         cut = [np.array_split(x, N_LEVELS) for x in parts]

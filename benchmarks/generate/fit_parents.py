@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.generate.fit_cases import ALIKE, Case, Component, cases, measured
-from benchmarks.generate.fit_levels import SIZES, Expert, least, levels, said_of
+from benchmarks.generate.fit_levels import SIZES, Expert, least, levels, said_of, shifted
 from benchmarks.lib.boosting import as_numbers, grown
 from benchmarks.lib.genealogy_scores import Nodes
 from weightkin.lineage import posterior
@@ -226,13 +226,19 @@ def calibrated(
 ) -> dict[str, Any]:
     """What was fitted, with levels and the bound of sets.
 
-    From families of the first mix, each by experts that did not see it, and from the calibration
-    half, which none of them saw.
+    From families of the first mix, each by experts that did not see it; levels are then moved to
+    where the calibration half says, which none of them saw.
     """
     found = cases([*first_mix, *measured("calibration")], PARTS)
     found = [c for c in found if c.is_whole or len(c.is_root) <= SIZES[-2]]
     said = [said_of(c, [own[c.family] for own in unseen if c.family in own]) for c in found]
-    with_levels = {**kept, "levels": levels(found, said)}
+    seen = {family for own in unseen for family in own}
+    inside, others = (
+        [i for i, c in enumerate(found) if (c.family in seen) == is_in] for is_in in (True, False)
+    )
+    first = levels([found[i] for i in inside], [said[i] for i in inside])
+    moved = shifted(first, [found[i] for i in others], [said[i] for i in others])
+    with_levels = {**kept, "levels": moved}
     _write(with_levels)
     own_levels = posterior.fitted().levels
     whole = [i for i, c in enumerate(found) if c.is_whole]
