@@ -37,16 +37,19 @@ class Boosted:
         return np.concatenate([self._of(part) for part in parts]) if len(x) else np.zeros(0)
 
     def _of(self, x: Doubles) -> Doubles:
-        rows = np.arange(len(x))[:, None]
-        at = np.broadcast_to(self.roots, (len(x), len(self.roots))).copy()
-        while (at >= 0).any():
-            node = np.maximum(at, 0)
-            value = x[rows, self.feature[node]]
+        n_trees = len(self.roots)
+        at = np.tile(self.roots, len(x))  # by row, then by tree; what is below zero is a leaf
+        open_ = np.flatnonzero(at >= 0)
+        while len(open_):
+            node = at[open_]
+            value = x[open_ // n_trees, self.feature[node]]
             is_left = np.where(
                 np.isnan(value), self.missing_left[node], value <= self.threshold[node]
             )
             after = np.where(is_left, self.left[node], self.right[node])
-            at = np.where(at >= 0, after, at)
+            at[open_] = after
+            open_ = open_[after >= 0]
+        at = at.reshape(len(x), n_trees)
         total: Doubles = self.leaves[-1 - at].sum(axis=1)
         return total
 
