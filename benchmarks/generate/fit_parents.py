@@ -37,7 +37,7 @@ from weightkin.lineage.second_look import second_look
 
 FIRST_MIX = ("fit", "fourth-fit")
 EXPERTS = (FIRST_MIX, (*FIRST_MIX, "second-fit", "third-fit", *ALIKE))
-TREES = {"pairs": 500, "roots": 250}
+TREES = {"pairs": 600, "roots": 300}
 FOLDS = 5
 PARTS = 2  # random parts of each family
 POWERS = [

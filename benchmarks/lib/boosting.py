@@ -13,7 +13,7 @@ from weightkin.lineage.boosted import Boosted, boosted
 SHAPE = {
     "objective": "binary",
     "learning_rate": 0.04,
-    "num_leaves": 16,
+    "num_leaves": 31,
     "min_data_in_leaf": 60,
     "feature_fraction": 0.4,
     "bagging_fraction": 0.7,
