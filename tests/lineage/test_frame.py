@@ -13,7 +13,8 @@ from weightkin.derivation.in_frame import way_back
 from weightkin.formats import model_from_arrays
 from weightkin.lineage.collection import gather
 from weightkin.lineage.family import found_families
-from weightkin.lineage.frame import distance, in_one_frame
+from weightkin.lineage.frame import in_one_frame
+from weightkin.lineage.framed_sketches import distance
 from weightkin.sketch import Scheme, take_sketch
 
 torch = pytest.importorskip("torch")
@@ -115,6 +116,20 @@ def test_a_hybrid_of_two_families_keeps_no_copy_of_one_of_them_out(llamas):
     hybrid = replace(other, tensors=tensors)
     families, over, sketches = framed(**llamas, **many, hybrid=hybrid, copy=copy)
     assert len(families) == 1
+    assert over["copy"][1] == "base"
+    assert distance(sketches["base"], sketches["copy"]) < 1e-5
+
+
+def test_a_copy_found_through_a_member_that_lost_its_units_is_ordered_by_another(llamas):
+    rng = np.random.default_rng(5)
+    base = llamas["base"]
+    tensors = {
+        k: rng.normal(0, x.std(), x.shape).astype(x.dtype) if "mlp" in k else x
+        for k, x in base.tensors.items()
+    }
+    lost, copy = replace(base, tensors=tensors), changed(base, "permute")
+    families, over, sketches = framed(lost=lost, **llamas, copy=copy)
+    assert frozenset({"lost", "base", "first", "second", "copy"}) in families
     assert over["copy"][1] == "base"
     assert distance(sketches["base"], sketches["copy"]) < 1e-5
 

@@ -21,22 +21,19 @@ from weightkin.derivation.in_frame import WayBack, way_back
 from weightkin.errors import UsageError
 from weightkin.formats import Model
 from weightkin.lineage.candidates import Framed, Member
+from weightkin.lineage.framed_sketches import distance, low_distance, sketch_of
 from weightkin.lineage.groups import Groups
 from weightkin.lineage.looks import Look, look_for_relatives
 from weightkin.lineage.relatives import THOROUGH, OnProgress, Relatives
-from weightkin.sketch import Sketch, take_sketch
-from weightkin.sketch.layout import in_one_layout
+from weightkin.sketch import Sketch
 
 MAX_FRAMED_BYTES = 64 << 20  # of a model that is held in memory to be brought back
 AS_NEAR = 1e-5  # difference of two distances that rounding makes
 MAX_STEPS = 2  # from one pair of models to a nearer one
+N_TRIED = 2  # other models that a part of the matrices names
 MAX_NEAREST = 64  # models of a family among which the nearest one is looked for
 NEAR = 0.9  # mean relative distance of matrices from which two models are not near each other
 FALLEN = 0.9  # of the distance before: what was undone must have brought two models closer
-IDENTITY = (
-    *("name", "source", "digest", "full_digest", "n_parameters", "n_bytes", "config"),
-    *("bytes_read", "problems", "is_partial", "revision"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +85,7 @@ class _Frames:
             return False
         try:
             back = self._way_back(i, j, is_aligned=True)
-            after = None if back is None else _sketch_of(back(self._side(j).model), b)
+            after = None if back is None else sketch_of(back(self._side(j).model), b)
         except UsageError:
             return False
         before = distance(a.sketch, b.sketch)
@@ -166,13 +163,16 @@ class _Frames:
             first = alike[int(np.argmin(self._far(alike, self._sketch(link.a))))]
             entry = self._entry(Look(first, link.b, link.record))
         pool = alike or few
+        for first in self._partly_nearest(pool, entry):
+            other = self._entry(Look(first, link.b, link.record))
+            entry = min(entry, other, key=lambda x: x.distance)
         for _ in range(MAX_STEPS):
             nearest = pool[int(np.argmin(self._far(pool, entry.sketch)))]
             far = {entry.link.b: distance(self._sketch(nearest), entry.sketch)}
             back = entry.back
             for i in group:
                 if back is not None and i != entry.link.b and self._is_alike(i, entry.link.b):
-                    made = _sketch_of(back(self._side(i).model), self.members[i])
+                    made = sketch_of(back(self._side(i).model), self.members[i])
                     far[i] = distance(self._sketch(nearest), made)
             step = Look(nearest, min(far, key=lambda i: far[i]), link.record)
             if step == entry.link:
@@ -183,10 +183,18 @@ class _Frames:
             entry = other
         return entry
 
+    def _partly_nearest(self, pool: Sequence[int], entry: _Entry) -> list[int]:
+        """Models as near in a quarter of their matrices: one that lost the others orders them."""
+        if entry.back is None or entry.distance <= AS_NEAR:
+            return []
+        far = [low_distance(self._sketch(i), entry.sketch) for i in pool]
+        order = np.argsort(far, kind="stable").tolist()
+        return [pool[k] for k in order if pool[k] != entry.link.a][:N_TRIED]
+
     def _entry(self, link: Look) -> _Entry:
         own, side = self.members[link.b], self._side(link.b)
         back = self._way_back(link.a, link.b, is_aligned=link.record is None)
-        sketch = own.sketch if back is None else _sketch_of(back(side.model), own)
+        sketch = own.sketch if back is None else sketch_of(back(side.model), own)
         return _Entry(link, back, sketch, distance(self._sketch(link.a), sketch))
 
     def _is_alike(self, i: int, j: int) -> bool:
@@ -206,7 +214,7 @@ class _Frames:
             made = side.model if back is None else back(side.model)
         except UsageError:
             return
-        sketch = _sketch_of(made, own)
+        sketch = sketch_of(made, own)
         before = distance(first.sketch, own.sketch)
         if distance(entry.sketch, sketch) > before / FALLEN + 1 - FALLEN:
             return
@@ -277,24 +285,9 @@ def _is_held(model: Model | None) -> bool:
     return model is not None and model.n_bytes <= MAX_FRAMED_BYTES
 
 
-def distance(a: Sketch, b: Sketch) -> float:
-    """Mean relative distance of all matrices that can be compared; infinite without any."""
-    far = [t.relative_distance for t in relate(a, b).matrices]
-    return float(np.mean(far)) if far else float("inf")
-
-
 def _next(waiting: Sequence[Look], there: Sequence[int]) -> Look | None:
     """The first pair of which one model stands in the frame; that one comes first."""
     for link in waiting:
         if (link.a in there) != (link.b in there):
             return link if link.a in there else Look(link.b, link.a, link.record)
     return None
-
-
-def _sketch_of(made: Model, own: Member) -> Sketch:
-    """The sketch of a model brought back: that of the member in all but the values."""
-    sketch = take_sketch(made, own.sketch.scheme)
-    if own.sketch.before is not None:
-        sketch = in_one_layout([own.sketch, sketch])[1]
-    kept = {name: getattr(own.sketch, name) for name in IDENTITY}
-    return replace(sketch, **kept)
