@@ -62,14 +62,15 @@ def made_facts(name: str) -> dict[str, Any]:
 
     torch.set_num_threads(1)
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    warnings.filterwarnings("ignore")
-    logging.disable(logging.ERROR)
     own = _classes()[name]
     start = time.process_time()
+    level = logging.root.manager.disable
+    logging.disable(logging.ERROR)
     before = signal.signal(signal.SIGPROF, _late)
     signal.setitimer(signal.ITIMER_PROF, LIMIT)
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             found = made(recipe_of(name))
     except LateError:
         found = Made(None, f"over {LIMIT} s")
@@ -78,6 +79,7 @@ def made_facts(name: str) -> dict[str, Any]:
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
+        logging.disable(level)
     facts = asdict(found)
     facts["entry"] = entry_facts(found.entry) if found.entry else None
     facts["class"] = f"{own.library}.{own.name}"

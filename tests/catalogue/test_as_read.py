@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 import pytest
 
@@ -71,3 +73,6 @@ def test_a_class_whose_norms_have_older_leaves_is_known_by_newer_ones():
     rows = made_facts("transformers:esm:EsmForMaskedLM")["entry"]["rows"]
     assert "esm.encoder.layer.#.attention.LayerNorm.weight 1" in rows
     assert not [x for x in rows if "gamma" in x]
+    assert logging.getLogger("weightkin").isEnabledFor(
+        logging.ERROR
+    )  # silent no longer than it took
