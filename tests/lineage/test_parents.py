@@ -171,10 +171,8 @@ def test_blocks_that_may_have_been_appended_show_no_cut(root, kept, is_shown):
 @pytest.mark.parametrize("lossy", [pruned, rounded, quantised])
 def test_a_fine_tune_of_a_lossy_copy_hangs_below_it(root, siblings, rng, lossy):
     copy = lossy(root)
-    stored = rounded if lossy is rounded else dict  # a training keeps the precision of its parent
-    first = stored(trained_on(copy, rng))
-    second = stored(trained_on(first, rng))
-    graph = graph_of(copy=copy, root=root, **siblings, first=first, second=second)
+    first = trained_on(copy, rng)
+    graph = graph_of(copy=copy, root=root, **siblings, first=first, second=trained_on(first, rng))
     true = {("copy", "first"), ("first", "second"), *(("root", name) for name in siblings)}
     assert ("root", "copy") in likely(graph)
     assert likely(graph) <= {("root", "copy"), *true}

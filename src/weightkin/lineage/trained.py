@@ -9,7 +9,7 @@ as far as these say so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -94,7 +94,7 @@ def before_levels(
         if len(own[1].parents):
             of_own = orders[np.ix_(trained, trained)]
             alone = weighed(*pair_features(*own), len(trained), (), of_own, experts)
-            found = joined_with(found, alone, beside)
+            found = joined_with(found, alone, beside, told_by_distance(measured, beside))
     return found
 
 
@@ -122,7 +122,34 @@ def beside_of(measured: Measured, pairs: PairMeasures, merged: Sequence[Mixed]) 
     return found
 
 
-def joined_with(whole: Posterior, alone: Posterior, beside: Beside) -> Posterior:
+def told_by_distance(measured: Measured, beside: Beside) -> dict[tuple[int, int], Doubles]:
+    """Shares of a member and its coarser copies as the parent of a finer one, by distances alone.
+
+    What was learned from a copy has nothing to do with what rounding took from it: of equally
+    likely parents one is the nearer by that much. Entries of a matrix are taken to have moved by
+    independent normal changes of one size. Of children as coarse as a copy nothing is said here.
+    """
+    found = {}
+    for u in set(beside.sources.values()) - beside.sources.keys():
+        known = [u, *beside.copies(u)]
+        for v in beside.trained(measured.n):
+            if v == u or measured.digits[known[1:]].max() >= measured.digits[v]:
+                continue
+            far = measured.squares[:, known, v]  # (t, candidates)
+            is_told = (far > 0).all(axis=1)  # which no matrix is that one lacks
+            half = 0.5 * measured.sizes[is_told]
+            likely = -half @ np.log(far[is_told])
+            share = np.exp(likely - likely.max())
+            found[u, v] = share / share.sum()
+    return found
+
+
+def joined_with(
+    whole: Posterior,
+    alone: Posterior,
+    beside: Beside,
+    told: Mapping[tuple[int, int], Doubles],
+) -> Posterior:
     """What all members show of copies and mixtures, and the others alone of each other.
 
     Parameters
@@ -133,6 +160,8 @@ def joined_with(whole: Posterior, alone: Posterior, beside: Beside) -> Posterior
         Of those that training made, in their order.
     beside : Beside
         All others.
+    told : mapping
+        Shares of a member and its copies as the parent of another, where distances tell.
 
     Returns
     -------
@@ -151,7 +180,7 @@ def joined_with(whole: Posterior, alone: Posterior, beside: Beside) -> Posterior
         weights[known[v], v] = 0.0
         for a, u in enumerate(trained):
             if u != v:
-                share = before[known[u]] + NEVER
+                share = told.get((u, v), before[known[u]] + NEVER)
                 weights[known[u], v] = rest * alone.weights[0][a, b] * share / share.sum()
         roots[v] = rest * alone.weights[1][b]
     edges, first = parent_marginals(weights, roots)
