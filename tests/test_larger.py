@@ -12,10 +12,10 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
 from benchmarks.lib.growing import adapt, fold, in_place  # noqa: E402 (needs torch)
+from benchmarks.lib.stored_alike import pruned  # noqa: E402
 from benchmarks.lib.tree_scores import score_parents, tally  # noqa: E402
 
 misplaced = claim("larger").misplaced
-pruned = claim("larger").pruned
 UNETS = generator("larger_trees").UNETS
 layout = generator("larger_trees").layout
 joined = claim("minilm_families").joined
@@ -95,8 +95,8 @@ def test_one_model_and_no_root_is_misplaced() -> None:
 
 def test_pruning_zeroes_the_smallest_three_in_ten() -> None:
     x = np.arange(1, 11, dtype=np.float32).reshape(2, 5)
-    assert (pruned(x) == 0).sum() == 3
-    assert (pruned(x)[0, :3] == 0).all()
+    assert (pruned(x, 0.3) == 0).sum() == 3
+    assert (pruned(x, 0.3)[0, :3] == 0).all()
 
 
 def test_what_is_there_is_not_written_again(tmp_path: Path) -> None:

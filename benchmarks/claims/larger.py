@@ -23,6 +23,7 @@ from benchmarks.generate.larger_trees import (
 )
 from benchmarks.generate.minilm_copies import int8
 from benchmarks.lib.growing import cache_folder, in_place
+from benchmarks.lib.stored_alike import pruned
 from benchmarks.lib.tables import markdown
 from benchmarks.lib.tree_scores import (
     HEADER,
@@ -45,15 +46,8 @@ MAX_LISTED = 8  # failures named for each setting
 N_MISPLACED = 5  # draws of one model put into another tree
 
 
-def pruned(x: Array) -> npt.NDArray[np.generic]:
-    """Zero the smallest entries of a matrix."""
-    flat = x.flatten()
-    flat[np.argsort(np.abs(flat), kind="stable")[: int(SHARE * flat.size)]] = 0.0
-    return flat.reshape(x.shape)
-
-
 CHANGES: dict[str, Callable[[Array], npt.NDArray[np.generic]]] = {
-    "30 % pruned": pruned,
+    "30 % pruned": lambda x: pruned(x, SHARE),
     "bf16": lambda x: x.astype(ml_dtypes.bfloat16),
     "int8": int8,
 }

@@ -26,7 +26,7 @@ def stored_alike(family: KeptFamily) -> KeptFamily:
     rng = np.random.default_rng([7, int(family.truth["seed"])])
     form, share = FORMS[rng.integers(len(FORMS))], float(rng.choice(SHARES))
     change: Callable[[Array], Array] = (
-        (lambda x: _pruned(x, share)) if isinstance(form, str) else (lambda x: _rounded(x, form))
+        (lambda x: pruned(x, share)) if isinstance(form, str) else (lambda x: _rounded(x, form))
     )
     members = {
         name: replace(m, tensors={k: change(x) if x.ndim > 1 else x for k, x in m.tensors.items()})
@@ -35,7 +35,8 @@ def stored_alike(family: KeptFamily) -> KeptFamily:
     return replace(family, members=members)
 
 
-def _pruned(x: Array, share: float) -> Array:
+def pruned(x: Array, share: float) -> Array:
+    """Zero that share of the entries of a matrix, the smallest ones."""
     flat = x.flatten()
     order = np.argsort(np.abs(flat.astype(np.float32)), kind="stable")
     flat[order[: int(share * flat.size)]] = 0.0
