@@ -92,7 +92,8 @@ def test_a_family_stored_alike_has_zeros_or_few_levels_in_every_matrix():
     found = Counter()
     for seed in range(24):
         tensors = {"w": rng.normal(size=(8, 40)).astype(np.float32), "b": np.ones(40, np.float16)}
-        family = KeptFamily({"seed": seed}, {}, {"x": Kept({}, tensors), "y": Kept({}, tensors)})
+        truth = {"seed": seed, "members": {}}
+        family = KeptFamily(truth, {}, {"x": Kept({}, tensors), "y": Kept({}, tensors)})
         made = stored_alike(family).members
         w = made["x"].tensors["w"]
         assert np.array_equal(w, made["y"].tensors["w"])
@@ -104,6 +105,20 @@ def test_a_family_stored_alike_has_zeros_or_few_levels_in_every_matrix():
         else:
             assert np.abs(w - tensors["w"]).max() <= np.abs(tensors["w"]).max() / (14 - 1)
     assert set(found) == {"pruned", 4, 8}
+
+
+def test_copies_in_another_precision_are_none_any_more_once_all_are_rounded():
+    def member(dtype, *parents, equal=True):
+        return {"dtype": dtype, "equal": equal, "parents": [{"name": x} for x in parents]}
+
+    members = {
+        "m00": member("bfloat16", equal=False),
+        "m01": member("bfloat16", "m00"),
+        "m02": member("float32", "m00"),
+        "m03": member("bfloat16", "m00", equal=False),
+    }
+    made = stored_alike(KeptFamily({"seed": 1, "members": members}, {}, {})).truth["members"]
+    assert {name for name, m in made.items() if m["equal"]} == {"m01"}
 
 
 @pytest.mark.parametrize("half", HALVES)

@@ -31,6 +31,7 @@ def member(*parents, op="fine-tune", hidden=False, order=None):
         "depth": len(parents),
         "decoy": "",
         "hidden": hidden,
+        "equal": op == "copy",
     }
 
 
@@ -79,6 +80,25 @@ def test_truth_is_contracted_over_hidden_members_and_copies():
     assert not nodes.drifts("m06")
     assert not nodes.stratum("m02").complete
     assert nodes.stratum("m06").complete
+
+
+def test_a_copy_stands_for_the_model_that_it_equals_also_where_that_is_left_out():
+    """Who says that a fine-tune was made from the renamed copy of its base is right."""
+    members = {
+        "m00": member(op="base", hidden=True),
+        "m01": member("m00", op="copy", hidden=True),
+        "m02": member("m01", op="copy"),
+        "m03": member("m00", order=7),
+        "m04": member("m03", hidden=True, order=8),
+        "m05": member("m04", op="copy"),
+        "m06": member("m04", op="prune"),
+    }
+    nodes = Nodes({**TRUTH, "members": members}, [])
+    above = {"m02": set(), "m03": {"m02"}, "m05": {"m03"}, "m06": {"m05"}}
+    assert nodes.parents == above
+    assert nodes.true_parents("m02") == {"root"}
+    assert [nodes.stratum(x).kind for x in above] == ["base", "fine-tune", "fine-tune", "prune"]
+    assert all(nodes.stratum(x).complete for x in above)
 
 
 def test_edges_are_right_open_or_wrong():

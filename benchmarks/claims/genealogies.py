@@ -84,8 +84,9 @@ def _said_first() -> list[str]:
         f"{', '.join(sorted(codes))}{' (today)' if codes == {library()} else ''}.",
         "A true edge is *right* (claimed with its direction), *open* (nothing is claimed for the "
         "child) or *wrong* (another parent is claimed, or the reverse); parents that are left out "
-        "are passed over to the nearest member above; copies count as one. An edge is claimed from "
-        f"a parent probability of {CLAIMED_FROM} on (0.1.0: where its direction is determined); "
+        "are passed over to the nearest member above; copies count as one, and stand for what they "
+        "equal where that is left out. An edge is claimed from a parent probability of "
+        f"{CLAIMED_FROM} on (0.1.0: where its direction is determined); "
         "every parent of a merge is an edge. `mother` is told the families, and the spanning tree "
         "(of distances between equally named tensors) the families, the names and their roots; "
         "both claim every edge they draw.",

@@ -165,8 +165,9 @@ def _hanging_together(x: Component, size: int, rng: np.random.Generator) -> np.n
 def _case(x: Component, index: np.ndarray) -> Case:
     is_whole = len(index) == len(x.names)
     names = [x.names[i] for i in index]
-    gone = {name for name in x.names if name not in names}
-    gone |= {y for group in x.same if gone & set(group) for y in group}
+    every = Nodes(x.truth, x.same)
+    # other components, and hidden copies, which hang below what they equal, are out of sight too
+    gone = {name for name in every.present if every.of(name) not in names}
     same = [own for group in x.same if (own := [y for y in group if y not in gone])]
     members = {
         name: {**m, "hidden": m["hidden"] or name in gone} for name, m in x.truth["members"].items()
@@ -175,7 +176,7 @@ def _case(x: Component, index: np.ndarray) -> Case:
     taken, pairs = (x.measured, x.pairs) if is_whole else of_part(x.measured, x.pairs, index)
     around, features = pair_features(taken, pairs)
     true = np.array([[u in nodes.parents[v] for v in names] for u in names])
-    is_base = np.array([not members[v]["parents"] for v in names])
+    is_base = np.array([not members[nodes.made_as(v)]["parents"] for v in names])
     orders = x.orders[np.ix_(index, index)]
     place = {name: k for k, name in enumerate(names)}
     mixtures = [

@@ -12,14 +12,13 @@ from weightkin.lineage import posterior
 from weightkin.lineage.posterior import Mixed, Pass, Posterior
 from weightkin.lineage.trained import LEAST_MIXTURE, before_levels
 
-Expert = tuple[Pass, Pass]
 SIZES = (4, 7, 1 << 30)  # members up to which families have levels and powers of their own
 COVERED = 0.95
 N_LEVELS = 20  # steps in which stated probabilities are compared with what was right
 MOST_SURE = 0.995  # that a probability of one becomes
 
 
-def said_of(c: Case, experts: Sequence[Expert] = ()) -> Posterior:
+def said_of(c: Case, passes: tuple[Pass, Pass] | None = None) -> Posterior:
     """What the library says of a family before levels."""
     merged = []
     for child, own, parents in c.mixtures:
@@ -27,7 +26,7 @@ def said_of(c: Case, experts: Sequence[Expert] = ()) -> Posterior:
         if share >= LEAST_MIXTURE:
             order = np.argsort(-own[:, -1], kind="stable")
             merged.append(Mixed(child, tuple(parents[k] for k in order), share))
-    return before_levels(c.measured, c.pairs, merged, c.orders, experts)
+    return before_levels(c.measured, c.pairs, merged, c.orders, passes)
 
 
 def shifted(kept: Sequence[Any], found: Sequence[Case], said: Sequence[Posterior]) -> list[Any]:

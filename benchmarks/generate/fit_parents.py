@@ -4,13 +4,11 @@
     python -m benchmarks.generate.fit_parents            measure, fit, write
     python -m benchmarks.generate.fit_parents --report   figures of the calibration half too
 
-Two experts are fitted on the random families alone, one on those of the first mix and one on all,
-some of them once more with all members in one lossy form, and the library takes the geometric mean
-of their weights: whole families, and random parts of them, of which the rest is out of sight.
-Predictions on them are made by models that did not see the family (five folds); roots, the second
-pass and the powers are fitted to these. How often what is stated is right and which candidates a
-95 % set holds comes from these and from the calibration half. Needs the extra `fit` (lightgbm),
-which nothing else does.
+Trees are grown for the true forests of random families alone, some of them once more with all
+members in one lossy form: whole families, and random parts of them, of which the rest is out of
+sight. The second pass is fitted to what the first says of families that it did not see (five
+folds). How often what is stated is right and which candidates a 95 % set holds comes from families
+unseen and from the calibration half. Needs the extra `fit` (lightgbm), which nothing else does.
 """
 
 from __future__ import annotations
@@ -20,119 +18,90 @@ import json
 import lzma
 import warnings
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.generate.fit_cases import ALIKE, Case, Component, cases, measured
-from benchmarks.generate.fit_levels import SIZES, Expert, least, levels, said_of, shifted
-from benchmarks.lib.boosting import as_numbers, grown
+from benchmarks.generate.fit_levels import SIZES, least, levels, said_of, shifted
+from benchmarks.lib.boosting import Rows, as_numbers, grown
 from benchmarks.lib.genealogy_scores import Nodes
 from weightkin.lineage import posterior
-from weightkin.lineage.boosted import Boosted
-from weightkin.lineage.posterior import Pass, Posterior, Powers, joined
+from weightkin.lineage.posterior import Pass, Posterior, joined
 from weightkin.lineage.root_features import root_features
 from weightkin.lineage.second_look import second_look
 
 FIRST_MIX = ("fit", "fourth-fit")
-EXPERTS = (FIRST_MIX, (*FIRST_MIX, "second-fit", "third-fit", *ALIKE))
-TREES = {"pairs": 600, "roots": 300}
+HALVES = (*FIRST_MIX, "second-fit", "third-fit", *ALIKE)
+TREES = (600, 450)  # of each pass
 FOLDS = 5
 PARTS = 2  # random parts of each family
-POWERS = [
-    (p, r, shift)
-    for p in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-    for r in (0.2, 0.3, 0.4, 0.5, 0.7)
-    for shift in (-1.2, -0.8, -0.5, -0.25, 0.0, 0.4)
-]
 RIDGE = 0.1
 AS_SAID = [[1 << 30, [0.0, 1.0], [0.0, 1.0]]]
 
 
-def fit(found: Sequence[Case]) -> tuple[list[dict[str, Any]], list[Posterior], dict[int, Expert]]:
+def fit(
+    found: Sequence[Case],
+) -> tuple[list[Pass], list[Posterior], dict[int, tuple[Pass, Pass]]]:
     """Both passes, what the second says of each family without having seen it, and by what."""
+    by_family = np.unique([c.family for c in found], return_inverse=True)[1]
+    fold_of = (np.random.default_rng(0).permutation(by_family.max() + 1) % FOLDS)[by_family]
     features = [c.features for c in found]
-    passes = []
+    before = [np.zeros(c.parents.shape) for c in found]
+    passes, unseen = [], []
     said: list[Posterior] = []
-    unseen: list[dict[int, Pass]] = []
-    for _ in range(2):
-        one, said, by_family = _pass(found, features)
-        passes.append(one)
-        unseen.append(by_family)
+    for n_trees in TREES:
+        rows, names = _rows(found, features, before)
+        some = [[rows[i] for i in np.flatnonzero(fold_of != k)] for k in (-1, *range(FOLDS))]
+        with ProcessPoolExecutor() as pool:
+            ways = [Pass(*x) for x in pool.map(grown, some, repeat(names), repeat(n_trees))]
+        passes.append(ways[0])
+        unseen.append(ways[1:])
+        said = [
+            joined(c.around, ways[1 + k].says(c.around, own, edges), (), c.orders)
+            for c, k, own, edges in zip(found, fold_of, features, before, strict=True)
+        ]
+        before = [x.edges for x in said]
         features = [
             {**c.features, **second_look(c.around, c.features, x.edges, x.roots)}
             for c, x in zip(found, said, strict=True)
         ]
-    return passes, said, {family: (x, unseen[1][family]) for family, x in unseen[0].items()}
+    folds = {c.family: k for c, k in zip(found, fold_of, strict=True)}
+    return passes, said, {x: (unseen[0][k], unseen[1][k]) for x, k in folds.items()}
 
 
-def _pass(
-    found: Sequence[Case], features: Sequence[Mapping[str, np.ndarray]]
-) -> tuple[dict[str, Any], list[Posterior], dict[int, Pass]]:
-    by_family = np.unique([c.family for c in found], return_inverse=True)[1]
-    fold_of = (np.random.default_rng(0).permutation(by_family.max() + 1) % FOLDS)[by_family]
-    names = sorted(features[0])
-    rows = [np.stack([f[k] for k in names], axis=1) for f in features]
-    labels = [c.parents[c.around.parents, c.around.children] for c in found]
-    pairs, pairs_unseen = _with_folds(rows, labels, names, fold_of, TREES["pairs"])
-    own = []
-    for i, c in enumerate(found):
-        scores = 1 / (1 + np.exp(-pairs_unseen[fold_of[i]].log_odds(features[i])))
-        own.append(root_features(c.around, features[i], scores, len(c.is_root)))
-    keys = sorted(own[0])
-    rows = [np.stack([f[k] for k in keys], axis=1) for f in own]
-    roots, roots_unseen = _with_folds(
-        rows, [c.is_root for c in found], keys, fold_of, TREES["roots"]
-    )
-
-    odds = []
-    for i, c in enumerate(found):
-        unseen = Pass(pairs_unseen[fold_of[i]], roots_unseen[fold_of[i]], ())
-        odds.append(unseen.odds(c.around, features[i], len(c.is_root)))
-    powers, said = [], list[Posterior | None]([None] * len(found))
-    least = 0
-    for most in SIZES:
-        some = [i for i, c in enumerate(found) if least < len(c.is_root) <= most]
-        best = min(POWERS, key=lambda p: loss(*_joined(found, odds, some, Powers(most, *p))))
-        powers.append((most, *best))
-        for i, x in zip(some, _joined(found, odds, some, Powers(most, *best))[1], strict=True):
-            said[i] = x
-        least = most
-    kept = {"pairs": as_numbers(pairs), "roots": as_numbers(roots), "powers": powers}
-    unseen_by = {
-        c.family: Pass(pairs_unseen[k], roots_unseen[k], tuple(Powers(*p) for p in powers))
-        for c, k in zip(found, fold_of, strict=True)
-    }
-    return kept, [x for x in said if x is not None], unseen_by
-
-
-def _joined(
+def _rows(
     found: Sequence[Case],
-    odds: Sequence[tuple[np.ndarray, np.ndarray]],
-    index: Sequence[int],
-    powers: Powers,
-) -> tuple[list[Case], list[Posterior]]:
-    some = [found[i] for i in index]
-    return some, [
-        joined(c.around, odds[i], powers, (), c.orders) for c, i in zip(some, index, strict=True)
+    features: Sequence[Mapping[str, np.ndarray]],
+    before: Sequence[np.ndarray],
+) -> tuple[list[Rows], tuple[list[str], list[str]]]:
+    own = [
+        root_features(c.around, x, edges)
+        for c, x, edges in zip(found, features, before, strict=True)
     ]
+    names = sorted(features[0]), sorted(own[0])
+    rows = [
+        Rows(
+            c.around.parents,
+            c.around.children,
+            *(
+                np.stack([x[key] for key in keys], axis=1)
+                for x, keys in zip(both, names, strict=True)
+            ),
+            c.orders,
+            c.parents,
+            c.is_root,
+        )
+        for c, both in zip(found, zip(features, own, strict=True), strict=True)
+    ]
+    return rows, names
 
 
-def _with_folds(
-    rows: Sequence[np.ndarray],
-    labels: Sequence[np.ndarray],
-    names: list[str],
-    fold_of: np.ndarray,
-    n_trees: int,
-) -> tuple[Boosted, list[Boosted]]:
-    """The model of everything, and for each fold the one that did not see it."""
-    models = []
-    for k in (-1, *range(FOLDS)):
-        index = np.flatnonzero(fold_of != k)
-        x, y = (np.concatenate([z[i] for i in index]) for z in (rows, labels))
-        models.append(grown(x, y, names, n_trees))
-    return models[0], models[1:]
+def _columns(x: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
+    return np.stack([x[name] for name in names], axis=1)
 
 
 def fit_mixtures(found: Sequence[Component]) -> list[float]:
@@ -202,19 +171,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.generate.fit_parents")
     parser.add_argument("--report", action="store_true")
     given = parser.parse_args()
-    measures = {half: measured(half) for half in EXPERTS[-1]}
-    experts, unseen = [], []
-    for halves in EXPERTS:
-        found = cases([x for half in halves for x in measures[half]], PARTS)
-        passes, said, by_family = fit(found)
-        experts.append({"passes": passes})
-        unseen.append(by_family)
-        whole = [i for i, c in enumerate(found) if c.is_whole]
-        name = ", ".join(halves)
-        report(f"{name}, families unseen", [found[i] for i in whole], [said[i] for i in whole])
-        report(f"{name} with parts, families unseen", found, said)
+    measures = {half: measured(half) for half in HALVES}
+    found = cases([x for own in measures.values() for x in own], PARTS)
+    passes, said, unseen = fit(found)
+    whole = [i for i, c in enumerate(found) if c.is_whole]
+    report("families unseen", [found[i] for i in whole], [said[i] for i in whole])
+    report("families unseen, with parts", found, said)
     merged = fit_mixtures([x for own in measures.values() for x in own])
-    kept = {"experts": experts, "merged": merged, "least": 0.0, "levels": AS_SAID}
+    numbers = [{"pairs": as_numbers(x.pairs), "roots": as_numbers(x.roots)} for x in passes]
+    kept = {"passes": numbers, "merged": merged, "least": 0.0, "levels": AS_SAID}
     _write(kept)
     _write(calibrated(kept, [x for half in FIRST_MIX for x in measures[half]], unseen))
     others = [c for c in cases(measured("calibration"), 0) if given.report]
@@ -222,19 +187,20 @@ def main() -> None:
 
 
 def calibrated(
-    kept: Mapping[str, Any], first_mix: Sequence[Component], unseen: Sequence[Mapping[int, Expert]]
+    kept: Mapping[str, Any],
+    first_mix: Sequence[Component],
+    unseen: Mapping[int, tuple[Pass, Pass]],
 ) -> dict[str, Any]:
     """What was fitted, with levels and the bound of sets.
 
-    From families of the first mix, each by experts that did not see it; levels are then moved to
-    where the calibration half says, which none of them saw.
+    From families of the first mix, each by models that did not see it; levels are then moved to
+    where the calibration half says, which no model saw.
     """
     found = cases([*first_mix, *measured("calibration")], PARTS)
     found = [c for c in found if c.is_whole or len(c.is_root) <= SIZES[-2]]
-    said = [said_of(c, [own[c.family] for own in unseen if c.family in own]) for c in found]
-    seen = {family for own in unseen for family in own}
+    said = [said_of(c, unseen.get(c.family)) for c in found]
     inside, others = (
-        [i for i, c in enumerate(found) if (c.family in seen) == is_in] for is_in in (True, False)
+        [i for i, c in enumerate(found) if (c.family in unseen) == is_in] for is_in in (True, False)
     )
     first = levels([found[i] for i in inside], [said[i] for i in inside])
     moved = shifted(first, [found[i] for i in others], [said[i] for i in others])

@@ -1,24 +1,29 @@
-"""Boosted trees, grown by lightgbm and read out as the numbers that the library evaluates."""
+"""Boosted trees for the true forests of families, grown by lightgbm and read out as numbers.
+
+One sum of trees gives the logarithm of the weight of every candidate pair, another that of every
+member as a root. Both grow in turns down the slope of the log-probability of the true forests.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightgbm
 import numpy as np
 
+from benchmarks.lib.forest_slopes import Rows, by_size, slopes
 from weightkin.lineage.boosted import Boosted, boosted
 
 SHAPE = {
-    "objective": "binary",
-    "learning_rate": 0.04,
+    "objective": "none",
+    "learning_rate": 0.06,
     "num_leaves": 31,
     "min_data_in_leaf": 60,
     "feature_fraction": 0.4,
     "bagging_fraction": 0.7,
     "bagging_freq": 1,
-    "lambda_l2": 5.0,
+    "lambda_l2": 50.0,
     "verbose": -1,
     "num_threads": 1,
     "seed": 1,
@@ -27,9 +32,22 @@ SHAPE = {
 NODES = ("feature", "threshold", "left", "right", "missing_left")
 
 
-def grown(x: np.ndarray, y: np.ndarray, names: list[str], n: int) -> Boosted:
-    """Trees for the log-odds of y from the columns of x: ``(m, n_names)``, NaN where missing."""
-    model = lightgbm.train(SHAPE, lightgbm.Dataset(x, y.astype(int)), n)
+def grown(found: Sequence[Rows], names: Sequence[Sequence[str]], n: int) -> tuple[Boosted, Boosted]:
+    """So many trees for pairs as for members, on features of these names (NaN where missing)."""
+    groups = by_size(found)
+    x = [np.concatenate([getattr(r, key) for r in found]) for key in ("pairs", "members")]
+    models = [lightgbm.Booster(SHAPE, lightgbm.Dataset(y, np.zeros(len(y)))) for y in x]
+    said = [np.zeros(len(y)) for y in x]
+    for k in range(n):
+        for i, way in enumerate(slopes(groups, *said)):
+            models[i].update(fobj=lambda *_, way=way: way)
+        for i, model in enumerate(models):
+            said[i] += model.predict(x[i], start_iteration=k, num_iteration=1)
+    first, second = (_read(m, own) for m, own in zip(models, names, strict=True))
+    return first, second
+
+
+def _read(model: lightgbm.Booster, names: Sequence[str]) -> Boosted:
     said: dict[str, list[Any]] = {key: [] for key in ("roots", *NODES, "leaves")}
 
     def add(node: Mapping[str, Any]) -> int:
@@ -48,7 +66,7 @@ def grown(x: np.ndarray, y: np.ndarray, names: list[str], n: int) -> Boosted:
 
     for tree in model.dump_model()["tree_info"]:
         said["roots"].append(add(tree["tree_structure"]))
-    return boosted({"names": names, **said})
+    return boosted({"names": list(names), **said})
 
 
 def as_numbers(x: Boosted) -> dict[str, Any]:

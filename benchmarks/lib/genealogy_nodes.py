@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from weightkin.lineage.groups import Groups
+
 Truth = Mapping[str, Any]
 TRAINED = ("fine-tune", "continue", "objective", "lora", "new-layer", "new-head")
 UNOBSERVED, ROOT = "unobserved", "root"
@@ -24,20 +26,28 @@ class Stratum:
 
 
 class Nodes:
-    """The members that are present, copies taken together, with their true parents."""
+    """The members that are present, copies taken together, with their true parents.
+
+    A copy stands for the model that it equals, also where that one is left out.
+    """
 
     def __init__(self, truth: Truth, same: Iterable[Sequence[str]]) -> None:
         self.members, self._net = truth["members"], truth["net"]
         self.present = [name for name, m in self.members.items() if not m["hidden"]]
-        first = {name: name for name in self.present}
+        equal = Groups(self.members)
+        for name, m in self.members.items():
+            if m["equal"]:
+                equal.join(m["parents"][0]["name"], name)
         for group in same:
-            first |= dict.fromkeys(group, min(group))
-        self._first = first
+            for name in group:
+                equal.join(group[0], name)
+        self._first: dict[str, str] = {}
+        for group in equal.all():
+            if here := [name for name in self.present if name in group]:
+                self._first |= dict.fromkeys(group, min(here))
         self.parents: dict[str, set[str]] = {}
-        for name in self.present:
-            node = first[name]
-            above = {first[u] for u in self._nearest(name)} - {node}
-            self.parents.setdefault(node, set()).update(above)
+        for name, node in self._first.items():
+            self.parents.setdefault(node, set()).update(self._nearest(name) - {node})
         family = lines(self.members)
         twins = {name for name, m in self.members.items() if m["decoy"] == "twin"}
         self._family = {x: "m00" if own in twins else own for x, own in family.items()}
@@ -74,18 +84,18 @@ class Nodes:
         )
 
     def _nearest(self, name: str) -> set[str]:
-        """Nearest members above that are present."""
+        """Nearest nodes above a member."""
         found: set[str] = set()
         for parent in self.members[name]["parents"]:
             above = parent["name"]
-            found |= self._nearest(above) if self.members[above]["hidden"] else {above}
+            found |= {self._first[above]} if above in self._first else self._nearest(above)
         return found
 
     def made_as(self, node: str) -> str:
         """The member of a node that was not made as a copy of another one of it."""
-        group = [x for x in self.present if self._first[x] == node]
+        group = [x for x, first in self._first.items() if first == node]
         for name in group:
-            above = {self._first[u] for u in self._nearest(name)}
+            above = self._nearest(name)
             if above and node not in above:
                 return name
         return group[0]

@@ -7,7 +7,7 @@ was made from whom.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -32,7 +32,17 @@ def stored_alike(family: KeptFamily) -> KeptFamily:
         name: replace(m, tensors={k: change(x) if x.ndim > 1 else x for k, x in m.tensors.items()})
         for name, m in family.members.items()
     }
-    return replace(family, members=members)
+    truth = {**family.truth, "members": _equal_where_alike(family.truth["members"])}
+    return replace(family, truth=truth, members=members)
+
+
+def _equal_where_alike(members: Mapping[str, Any]) -> dict[str, Any]:
+    """What is rounded in another precision is no copy any more."""
+    found = {}
+    for name, m in members.items():
+        is_same = m["equal"] and m["dtype"] == members[m["parents"][0]["name"]]["dtype"]
+        found[name] = {**m, "equal": is_same}
+    return found
 
 
 def pruned(x: Array, share: float) -> Array:

@@ -40,22 +40,18 @@ def test_rows_at_once_are_rows_one_by_one(rng):
     model = boosted(said)
     rows = rng.normal(size=(AT_ONCE + 30, 3))
     rows[rng.random(rows.shape) < 0.2] = np.nan
-    found = model.log_odds(dict(zip("abc", rows.T, strict=True)))
+    found = model.sums(dict(zip("abc", rows.T, strict=True)))
     assert np.allclose(found, [walked(model, row) for row in rows], atol=1e-12)
-    assert model.log_odds(dict.fromkeys("abc", np.zeros(0))).shape == (0,)
+    assert model.sums(dict.fromkeys("abc", np.zeros(0))).shape == (0,)
 
 
 def test_the_weights_that_are_kept_are_whole_trees():
-    for passes in posterior.fitted().experts:
-        for one in passes:
-            for model in (one.pairs, one.roots):
-                reached = [*model.roots, *model.left, *model.right]
-                nodes, leaves = (
-                    [x for x in reached if x >= 0],
-                    [-1 - x for x in reached if x < 0],
-                )
-                assert sorted(nodes) == list(range(len(model.feature)))
-                assert sorted(leaves) == list(range(len(model.leaves)))
-                assert np.isfinite(model.leaves).all()
-                assert np.isfinite(model.threshold).all()
-                assert model.feature.max() < len(model.names)
+    for one in posterior.fitted().passes:
+        for model in (one.pairs, one.roots):
+            reached = [*model.roots, *model.left, *model.right]
+            nodes, leaves = [x for x in reached if x >= 0], [-1 - x for x in reached if x < 0]
+            assert sorted(nodes) == list(range(len(model.feature)))
+            assert sorted(leaves) == list(range(len(model.leaves)))
+            assert np.isfinite(model.leaves).all()
+            assert np.isfinite(model.threshold).all()
+            assert model.feature.max() < len(model.names)

@@ -1,4 +1,4 @@
-"""Sums of small decision trees, fitted elsewhere and kept as numbers: log-odds of rows."""
+"""Sums of small decision trees, fitted elsewhere and kept as numbers."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Boosted:
     missing_left: Bools
     leaves: Doubles
 
-    def log_odds(self, features: Mapping[str, Doubles]) -> Doubles:
-        """Log-odds of every row, from its features: ``(m,)`` each."""
+    def sums(self, features: Mapping[str, Doubles]) -> Doubles:
+        """What all trees say of every row, from its features: ``(m,)`` each."""
         x = np.stack([features[name] for name in self.names], axis=1)
         parts = (x[start : start + AT_ONCE] for start in range(0, len(x), AT_ONCE))
         return np.concatenate([self._of(part) for part in parts]) if len(x) else np.zeros(0)

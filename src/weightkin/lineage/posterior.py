@@ -1,9 +1,9 @@
 """How probable every member of a family is as the parent of every other.
 
-Fitted models weigh what pairs and members show (`pair_features`, `root_features`), the matrix-tree
-theorem makes probabilities over all forests of it (`forests`), and a second pass measures against
-the relatives that the first one favours (`second_look`). What was fitted, on families that nobody
-looked at by hand, stands in ``parents.json.xz``.
+Models weigh what pairs and members show (`pair_features`, `root_features`), the matrix-tree theorem
+makes probabilities over all forests of it (`forests`), and a second pass measures against the
+relatives that the first one favours (`second_look`). The models were grown for the probability of
+the true forests of families that nobody looked at by hand; they stand in ``parents.json.xz``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib.resources import files
-from typing import Any
 
 import numpy as np
 
@@ -27,7 +26,7 @@ from weightkin.lineage.triples import Around
 
 FITTED = "parents.json.xz"
 NEVER = 1e-12
-MOST = np.log(1e5)  # log-odds of a pair or a root, at most, either way
+MOST = np.log(1e5)  # logarithm of the weight of a pair or a root, at most, either way
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,35 +39,21 @@ class Mixed:
 
 
 @dataclass(frozen=True)
-class Powers:
-    """How log-odds become weights, in families of at most so many members."""
-
-    most: int
-    pairs: float
-    roots: float
-    shift: float  # of the roots
-
-
-@dataclass(frozen=True)
 class Pass:
-    """One pass: models of pairs and of roots, and how their log-odds become weights."""
+    """Models of pairs and of members, grown together: what they say is a logarithm of weights."""
 
     pairs: Boosted
     roots: Boosted
-    powers: tuple[Powers, ...]  # of small families first
 
-    def power(self, n: int) -> Powers:
-        """What holds for a family of n members."""
-        return next((x for x in self.powers if n <= x.most), self.powers[-1])
-
-    def odds(
-        self, around: Around, features: Mapping[str, Doubles], n: int
+    def says(
+        self, around: Around, features: Mapping[str, Doubles], edges: Doubles
     ) -> tuple[Doubles, Doubles]:
-        """Log-odds of every candidate pair and of every member as a root, by themselves."""
-        pairs = np.clip(self.pairs.log_odds(features), -MOST, MOST)
-        scores = 1.0 / (1.0 + np.exp(-pairs))
-        own = self.roots.log_odds(root_features(around, features, scores, n))
-        return pairs, np.clip(own, -MOST, MOST)
+        """Logarithms of the weights of every candidate pair, and of every member as a root.
+
+        ``edges``: probabilities of an earlier pass ``(n, n)``, zeros where there is none.
+        """
+        own = self.roots.sums(root_features(around, features, edges))
+        return np.clip(self.pairs.sums(features), -MOST, MOST), np.clip(own, -MOST, MOST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +67,9 @@ class Levels:
 
 @dataclass(frozen=True)
 class Fitted:
-    """Experts of two passes each, weights of mixtures, the least probability of a set of 95 %."""
+    """Two passes, weights of mixtures, the least probability of a set of 95 %."""
 
-    experts: tuple[tuple[Pass, Pass], ...]
+    passes: tuple[Pass, Pass]
     levels: tuple[Levels, ...]  # of small families first
     least: float
     merged: tuple[float, ...]  # of the features of an edge into a mixture
@@ -122,40 +107,15 @@ def weighed(
     n: int,
     merged: Sequence[Mixed] = (),
     orders: Doubles | float = 1.0,
-    experts: Sequence[tuple[Pass, Pass]] = (),
+    passes: tuple[Pass, Pass] | None = None,
 ) -> Posterior:
     """Both passes, before what was stated is compared with how often it was right."""
-    every = [
-        _by(passes, around, features, n, merged, orders) for passes in experts or fitted().experts
-    ]
-    found = _summed(*_pooled([weights for weights, _ in every]))
-    found.held[around.parents, around.children] = np.mean([held for _, held in every], axis=0)
-    return found
-
-
-def _by(
-    passes: tuple[Pass, Pass],
-    around: Around,
-    features: Mapping[str, Doubles],
-    n: int,
-    merged: Sequence[Mixed],
-    orders: Doubles | float,
-) -> tuple[tuple[Doubles, Doubles], Doubles]:
-    """Weights that one expert gives after both of its passes, and shares held of all pairs."""
-    first, second = passes
-    found = joined(around, first.odds(around, features, n), first.power(n), merged, orders)
+    first, second = passes or fitted().passes
+    found = joined(around, first.says(around, features, np.zeros((n, n))), merged, orders)
     again = {**features, **second_look(around, features, found.edges, found.roots)}
-    odds = second.odds(around, again, n)
-    return _weights(around, odds, second.power(n), merged, orders), again["held_since_parent"]
-
-
-def _pooled(weights: Sequence[tuple[Doubles, Doubles]]) -> tuple[Doubles, Doubles]:
-    """Geometric means of the weights of edges and roots, so that those of a child sum to one."""
-    every = np.array([np.vstack(x) for x in weights])
-    pooled = np.exp(np.log(every + NEVER).mean(axis=0))
-    pooled[~(every > 0).any(axis=0)] = 0.0
-    pooled /= pooled.sum(axis=0)
-    return pooled[:-1], pooled[-1]
+    found = joined(around, second.says(around, again, found.edges), merged, orders)
+    found.held[around.parents, around.children] = again["held_since_parent"]
+    return found
 
 
 def levelled(found: Posterior, levels: Sequence[Levels]) -> Posterior:
@@ -177,28 +137,20 @@ def levelled(found: Posterior, levels: Sequence[Levels]) -> Posterior:
 
 def joined(
     around: Around,
-    odds: tuple[Doubles, Doubles],
-    powers: Powers,
+    said: tuple[Doubles, Doubles],
     merged: Sequence[Mixed] = (),
     orders: Doubles | float = 1.0,
 ) -> Posterior:
-    """Marginals over all forests of what pairs and members say by themselves."""
-    return _summed(*_weights(around, odds, powers, merged, orders))
+    """Marginals over all forests of what pairs ``(m,)`` and members ``(n,)`` say by themselves.
 
-
-def _weights(
-    around: Around,
-    odds: tuple[Doubles, Doubles],
-    powers: Powers,
-    merged: Sequence[Mixed],
-    orders: Doubles | float,
-) -> tuple[Doubles, Doubles]:
-    """Weights of edges and roots, of which those of a child sum to one before mixtures."""
-    n = len(odds[1])
+    The weights of a child, its root among them, sum to one before mixtures; nothing is known of
+    what is held.
+    """
+    n = len(said[1])
     weights = np.zeros((n, n))
-    weights[around.parents, around.children] = np.exp(powers.pairs * odds[0])
+    weights[around.parents, around.children] = np.exp(said[0])
     weights *= orders
-    roots = np.exp(powers.roots * odds[1] + powers.shift)
+    roots = np.exp(said[1])
     total = weights.sum(axis=0) + roots
     weights, roots = weights / total, roots / total
     for one in merged:
@@ -206,11 +158,6 @@ def _weights(
         roots[one.child] *= 1.0 - one.share
         weights[one.parents[0], one.child] += one.share
         weights[one.child, list(one.parents)] *= 1.0 - one.share
-    return weights, roots
-
-
-def _summed(weights: Doubles, roots: Doubles) -> Posterior:
-    """Marginals over all forests; nothing is known of what is held."""
     edges, first = parent_marginals(weights, roots)
     return Posterior(edges, first, (weights, roots), np.full_like(edges, np.nan))
 
@@ -219,12 +166,6 @@ def _summed(weights: Doubles, roots: Doubles) -> Posterior:
 def fitted() -> Fitted:
     """What was fitted, as it is kept beside this module."""
     kept = json.loads(lzma.decompress(files("weightkin.lineage").joinpath(FITTED).read_bytes()))
-    experts = tuple(
-        (_pass(first), _pass(second)) for first, second in (x["passes"] for x in kept["experts"])
-    )
+    first, second = (Pass(boosted(x["pairs"]), boosted(x["roots"])) for x in kept["passes"])
     levels = tuple(Levels(most, tuple(p), tuple(q)) for most, p, q in kept["levels"])
-    return Fitted(experts, levels, kept["least"], tuple(kept["merged"]))
-
-
-def _pass(x: Mapping[str, Any]) -> Pass:
-    return Pass(boosted(x["pairs"]), boosted(x["roots"]), tuple(Powers(*p) for p in x["powers"]))
+    return Fitted((first, second), levels, kept["least"], tuple(kept["merged"]))

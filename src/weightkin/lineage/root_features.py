@@ -16,7 +16,7 @@ TAKEN = (
 
 
 def root_features(
-    around: Around, features: Mapping[str, Doubles], scores: Doubles, n: int
+    around: Around, features: Mapping[str, Doubles], edges: Doubles
 ) -> dict[str, Doubles]:
     """Features of every member: ``(n,)`` each.
 
@@ -26,10 +26,8 @@ def root_features(
         The candidate pairs.
     features : mapping
         Of the pairs, ``(m,)`` each.
-    scores : (m,) array
-        Probability of each pair by itself.
-    n : int
-        Number of members.
+    edges : (n, n) array
+        Probabilities of all edges as far as they are known.
 
     Returns
     -------
@@ -37,16 +35,15 @@ def root_features(
         NaN where nothing is known.
     """
     u, v = around.parents, around.children
-    dense = np.zeros((n, n))
-    dense[u, v] = scores
-    into, out = np.sort(dense, axis=0), np.sort(dense, axis=1)
-    ahead = np.where(np.eye(n) > 0, np.nan, dense - dense.T)
+    n = len(edges)
+    into, out = np.sort(edges, axis=0), np.sort(edges, axis=1)
+    ahead = np.where(np.eye(n) > 0, np.nan, edges - edges.T)
     found = {
         "first": into[-1],
         "second": into[-2] if n > 1 else into[-1],
-        "into": dense.sum(axis=0),
+        "into": edges.sum(axis=0),
         "best_child": out[:, -1],
-        "out_of": dense.sum(axis=1),
+        "out_of": edges.sum(axis=1),
         "ahead_least": np.nanmin(ahead, axis=1),
         "ahead_most": np.nanmax(ahead, axis=1),
         "ahead": np.nanmean(ahead, axis=1),

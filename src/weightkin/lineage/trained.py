@@ -77,23 +77,23 @@ def before_levels(
     pairs: PairMeasures,
     merged: Sequence[Mixed] = (),
     orders: Doubles | None = None,
-    experts: Sequence[tuple[Pass, Pass]] = (),
+    passes: tuple[Pass, Pass] | None = None,
 ) -> Posterior:
     """The same before what is stated is compared with how often it was right.
 
-    With ``experts``, by these instead of those that are kept beside the library.
+    With ``passes``, by these instead of those that are kept beside the library.
     """
     n = measured.n
     orders = np.ones((n, n)) if orders is None else orders
     around, features = pair_features(measured, pairs)
-    found = weighed(around, features, n, merged, orders, experts)
+    found = weighed(around, features, n, merged, orders, passes)
     beside = beside_of(measured, pairs, merged)
     trained = np.array(beside.trained(n))
     if 1 < len(trained) < n and _are_one(distances(measured)[np.ix_(trained, trained)]):
         own = of_part(measured, pairs, trained)
         if len(own[1].parents):
             of_own = orders[np.ix_(trained, trained)]
-            alone = weighed(*pair_features(*own), len(trained), (), of_own, experts)
+            alone = weighed(*pair_features(*own), len(trained), (), of_own, passes)
             found = joined_with(found, alone, beside, told_by_distance(measured, beside))
     return found
 
