@@ -10,8 +10,3 @@ from weightkin.lineage.candidates import CandidateEdge
 def test_only_the_probability_of_the_parent_counts(kind, probability, is_claimed):
     edge = CandidateEdge(0, 1, kind, probability=probability, direction=0.5, support=0.0)
     assert edge.is_claimed == is_claimed
-
-
-def test_of_two_that_differ_in_extent_alone_neither_is_stated():
-    edge = CandidateEdge(0, 1, "unknown", probability=0.99, is_exchangeable=True)
-    assert not edge.is_claimed

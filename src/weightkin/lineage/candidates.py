@@ -38,18 +38,15 @@ class CandidateEdge:
     behind: float = 0.0
     unit: Unit = ""  # of `behind`
     is_unconfirmed: bool = False  # whether sketches alone show that the two are related
-    is_exchangeable: bool = False  # equal wherever both have values; one merely has more
 
     @property
     def is_claimed(self) -> bool:
         """Whether the edge is determined: its parent is probable enough.
 
-        Two models that are far apart may be unrelated where only sketches join them. Of two that
-        differ in extent alone, what one has more was added to it or taken from the other.
+        Two models that are far apart may be unrelated where only sketches join them.
         """
         is_probable = self.probability is not None and self.probability >= CLAIMED
-        is_doubtful = self.is_unconfirmed and self.distance >= FAR
-        return is_probable and not is_doubtful and not self.is_exchangeable
+        return is_probable and not (self.is_unconfirmed and self.distance >= FAR)
 
 
 def first_kind(kinds: Sequence[str]) -> str:

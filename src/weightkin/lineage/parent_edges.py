@@ -96,7 +96,6 @@ def edge_of(view: View, u: int, v: int) -> CandidateEdge:
         runner_up=None if second is None else second[0],
         behind=0.0 if is_tied else _behind(probability, second),
         unit="log-odds",
-        is_exchangeable=not made.distance and made.derivation.parent == "undetermined",
     )
 
 

@@ -96,7 +96,7 @@ def _tree_of(
         mixed |= mixtures_of(relatives, [i for i in group if not is_image[place[i]]])
     merged = [_mixed(child, edges, place) for child, edges in mixed.items()]
     found = posterior(measured, pairs, merged, relatives.orders(family))
-    parents = most_probable(found)
+    parents = drawn(found, merged)
     mixed = {v: e for v, e in mixed.items() if not _is_below(parents, place, e)}
     roots = [int(v) for v in np.flatnonzero(parents == ROOT)]
     parted = _related_roots(relatives, family, roots, set(parents.tolist()))
@@ -160,18 +160,38 @@ def _mixed(child: int, edges: Sequence[CandidateEdge], place: dict[int, int]) ->
     return Mixed(place[child], tuple(place[e.parent] for e in first), share)
 
 
+def drawn(found: Posterior, merged: Sequence[Mixed]) -> Ints:
+    """Parents as `most_probable` has them, where no mixture is above what it was made of.
+
+    Where the two contradict each other, what is less probable is not drawn.
+    """
+    edges = found.edges.copy()
+    while True:
+        parents = most_probable(replace(found, edges=edges))
+        weak = []
+        for one in merged:
+            for below in one.parents:
+                way = _way(parents, one.child, below)
+                if way and (least := min(way, key=lambda e: found.edges[e])):
+                    weak += [least] * bool(found.edges[least] < one.share)
+        if not weak:
+            return parents
+        edges[min(weak, key=lambda e: found.edges[e])] = 0.0
+
+
+def _way(parents: Ints, top: int, below: int) -> list[tuple[int, int]]:
+    """Edges that lead from one member down to another; none where it is not below."""
+    found = []
+    while below not in (top, ROOT):
+        found.append((int(parents[below]), below))
+        below = int(parents[below])
+    return found if below == top else []
+
+
 def _is_below(parents: Ints, place: dict[int, int], edges: Sequence[CandidateEdge]) -> bool:
     """Whether a parent of a mixture descends from it, or the mixture hangs elsewhere."""
-    child = place[edges[0].child]
-    if parents[child] not in {place[e.parent] for e in edges}:
-        return True
-    for edge in edges:
-        here = place[edge.parent]
-        while here != ROOT:
-            here = int(parents[here])
-            if here == child:
-                return True
-    return False
+    child, above = place[edges[0].child], [place[e.parent] for e in edges]
+    return parents[child] not in above or any(_way(parents, child, u) for u in above)
 
 
 def _of_mixture(edges: Sequence[CandidateEdge]) -> Iterator[CandidateEdge]:

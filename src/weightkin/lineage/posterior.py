@@ -154,10 +154,16 @@ def joined(
     total = weights.sum(axis=0) + roots
     weights, roots = weights / total, roots / total
     for one in merged:
-        weights[:, one.child] *= 1.0 - one.share
-        roots[one.child] *= 1.0 - one.share
+        rest = 1.0 - one.share
+        weights[:, one.child] *= rest
+        roots[one.child] *= rest
         weights[one.parents[0], one.child] += one.share
-        weights[one.child, list(one.parents)] *= 1.0 - one.share
+        above = list(one.parents)  # what a mixture was made of was not made from it
+        back = weights[one.child, above]
+        others = (1.0 - rest * back) / np.maximum(1.0 - back, NEVER)
+        weights[:, above] *= others
+        roots[above] *= others
+        weights[one.child, above] = rest * back
     edges, first = parent_marginals(weights, roots)
     return Posterior(edges, first, (weights, roots), np.full_like(edges, np.nan))
 

@@ -14,17 +14,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from weightkin.arrays import Doubles
+from weightkin.arrays import Bools, Doubles
 from weightkin.lineage.forests import parent_marginals
 from weightkin.lineage.groups import Groups
 from weightkin.lineage.images import IMAGE
 from weightkin.lineage.member_measures import REPLACED, Measured, distances
+from weightkin.lineage.missing import average
 from weightkin.lineage.pair_features import pair_features
 from weightkin.lineage.pair_measures import PairMeasures, of_part
 from weightkin.lineage.posterior import Mixed, Pass, Posterior, fitted, levelled, weighed
 
 LEAST_MIXTURE = 0.5  # probability from which a member is drawn as a mixture
 NEVER = 1e-12
+ROUNDED = 1e-9  # difference of shares that are one
+SOME_ZEROS = 1e-3  # share that a mask takes at least
 NEARER = 0.01  # squared distance of a copy to its source, over the median to all others
 
 
@@ -84,7 +87,7 @@ def before_levels(
     With ``passes``, by these instead of those that are kept beside the library.
     """
     n = measured.n
-    orders = np.ones((n, n)) if orders is None else orders
+    orders = past_masks(measured, pairs) * (1.0 if orders is None else orders)
     around, features = pair_features(measured, pairs)
     found = weighed(around, features, n, merged, orders, passes)
     beside = beside_of(measured, pairs, merged)
@@ -120,6 +123,30 @@ def beside_of(measured: Measured, pairs: PairMeasures, merged: Sequence[Mixed]) 
         if is_near and v not in mixtures and u not in found.copies(v):
             found.sources.setdefault(v, u)
     return found
+
+
+def past_masks(measured: Measured, pairs: PairMeasures) -> Doubles:
+    """Factors of the weights of pairs, parent by child: ``(n, n)``.
+
+    What has exactly the zeros of a pruned copy was not made from what that is a copy of. Training
+    may keep zeros; two prunings leave the same ones only where nothing else has changed.
+    """
+    factors = np.ones((measured.n, measured.n))
+    u, v, zeros, both = pairs.parents, pairs.children, measured.zeros, pairs.zeros_both
+    taken = zeros[:, v] - both  # (t, m), by pruning the parent alone
+    left = np.abs(1.0 - taken - pairs.equal)
+    own = average(zeros)
+    is_pruned = np.zeros(factors.shape, dtype=bool)
+    is_pruned[u, v] = _all_small(left) & (own[v] > own[u] + SOME_ZEROS)
+    have_same = _all_small(taken) & _all_small(zeros[:, u] - both)
+    for copy, child in zip(u[have_same].tolist(), v[have_same].tolist(), strict=True):
+        factors[is_pruned[:, copy] & ~is_pruned[:, child], child] = NEVER
+    return factors
+
+
+def _all_small(x: Doubles) -> Bools:
+    """Whether a column is zero, but for rounding and for what is not known."""
+    return np.asarray((np.abs(np.nan_to_num(x)) < ROUNDED).all(axis=0))
 
 
 def told_by_distance(measured: Measured, beside: Beside) -> dict[tuple[int, int], Doubles]:
