@@ -90,7 +90,9 @@ def test_two_bases_merged_join_their_families_through_the_child_only(rng):
     assert not {(p, c) for p, c in likely(graph) if {p[0], c[0]} == {"a", "b"}}
 
 
-def test_two_bases_joined_by_their_merge_alone_have_no_common_ancestor(rng):
+@pytest.mark.parametrize("seed", range(4))
+def test_two_bases_joined_by_their_merge_alone_have_no_common_ancestor(seed):
+    rng = np.random.default_rng(seed)
     a, b = base(rng), base(rng)
     graph = graph_of(a=a, b=b, m=mixed([a, b], [0.5, 0.5]))
     assert drawn(graph) == {("a", "m"), ("b", "m")}

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from weightkin.arrays import Ints
+from weightkin.arrays import Doubles, Ints
 from weightkin.lineage.arborescence import ROOT, arborescence
 from weightkin.lineage.candidates import CandidateEdge
 from weightkin.lineage.groups import Groups
 from weightkin.lineage.images import IMAGE, Derivations
+from weightkin.lineage.member_measures import Measured, distances
 from weightkin.lineage.mixtures import merges_by_child, mixture_features
-from weightkin.lineage.pair_measures import measure, with_images
+from weightkin.lineage.pair_measures import PairMeasures, measure, with_images
 from weightkin.lineage.parent_edges import (
     View,
     edge_from_unobserved,
@@ -27,6 +28,7 @@ from weightkin.lineage.relatives import OnProgress, Relatives
 from weightkin.lineage.trained import LEAST_MIXTURE, posterior
 
 NEVER = 1e-12  # probability of what is taken for impossible
+NOTHING_LEFT = 0.9  # squared distance over the sum of squared norms; of unrelated models one
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,8 @@ def tree_of(
     rest = [i for i in family if i not in copies]
     tree = _tree_of(relatives, rest, n_unobserved, on_progress)
     trained = [edge_in_its_order(relatives, copies, edge) for edge in tree.edges]
-    below = [edge_to_copy(relatives, copies, i) for i in copies]
+    placed = {edge.child for edge in trained if edge.parent >= 0}
+    below = [edge_to_copy(relatives, copies, i, placed) for i in copies]
     return replace(tree, edges=(*trained, *below))
 
 
@@ -95,11 +98,13 @@ def _tree_of(
     for group in relatives.in_orders(family):
         mixed |= mixtures_of(relatives, [i for i in group if not is_image[place[i]]])
     merged = [_mixed(child, edges, place) for child, edges in mixed.items()]
-    found = posterior(measured, pairs, merged, relatives.orders(family))
+    orders = relatives.orders(family) * _related(relatives, family, measured, pairs)
+    found = posterior(measured, pairs, merged, orders)
     parents = drawn(found, merged)
     mixed = {v: e for v, e in mixed.items() if not _is_below(parents, place, e)}
     roots = [int(v) for v in np.flatnonzero(parents == ROOT)]
-    parted = _related_roots(relatives, family, roots, set(parents.tolist()))
+    above = {place[e.parent] for edges in mixed.values() for e in edges}
+    parted = _related_roots(relatives, family, roots, above.union(parents.tolist()))
     origins = frozenset(group[0] for group in parted if len(group) == 1)
     view = View(relatives, tuple(family), measured, derivations, found, origins)
     edges: list[CandidateEdge] = []
@@ -112,6 +117,21 @@ def _tree_of(
     for k, group in enumerate(unseen):
         edges += (edge_from_unobserved(view, v, group, -1 - n_unobserved - k) for v in group)
     return FamilyTree(tuple(edges), len(unseen))
+
+
+def _related(
+    relatives: Relatives, family: Sequence[int], measured: Measured, pairs: PairMeasures
+) -> Doubles:
+    """Factors of the weights of pairs ``(n, n)``.
+
+    Two that share nothing and that no test joins, as two bases of a merge, are no parent and child.
+    """
+    far = distances(measured)
+    factors = np.ones_like(far)
+    for u, v in zip(pairs.parents.tolist(), pairs.children.tolist(), strict=True):
+        if u < v and far[u, v] >= NOTHING_LEFT and not relatives.test(family[u], family[v])[1]:
+            factors[u, v] = factors[v, u] = NEVER
+    return factors
 
 
 def _related_roots(
