@@ -270,6 +270,17 @@ def test_what_was_trained_from_a_permuted_copy_hangs_below_it(root, siblings, rn
     assert ("hidden", "moved") in drawn(graph)
 
 
+def test_whether_a_permuted_copy_or_its_original_was_first_shows_a_parent_in_its_order(root, rng):
+    """Most members have the order of the copy; what was there before it has the other one."""
+    first = trained_on(root, rng)
+    older = {"root": root, **{f"ft{k}": trained_on(root, rng) for k in range(3)}}
+    turned = permuted(first, rng)
+    kids = {f"kid{k}": trained_on(turned, rng) for k in range(6)}
+    graph = graph_of(**older, first=first, turned=turned, **kids)
+    assert {("root", "first"), ("first", "turned")} <= drawn(graph)
+    assert {("turned", kid) for kid in kids} <= drawn(graph)
+
+
 def test_where_no_member_can_be_the_parent_nobody_comes_next(root, rng, monkeypatch):
     never = np.zeros((2, 2))
     said = Posterior(never, np.ones(2), (never, np.ones(2)), np.full((2, 2), np.nan))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -152,18 +152,20 @@ def _in_order(relatives: Relatives, copies: Mapping[int, int], i: int, other: in
 
 
 def edge_to_copy(
-    relatives: Relatives, copies: Mapping[int, int], i: int, placed: Set[int]
+    relatives: Relatives, copies: Mapping[int, int], i: int, edges: Sequence[CandidateEdge]
 ) -> CandidateEdge:
     """The edge to a disguised copy: of several copies of one model each may be of another.
 
-    Or from it, if the copy is among those that a parent was found for: it was there first.
+    Or from it, if among the other edges is one to the copy, which was there first then.
     """
     original = copies[i]
     kinds = {x: set(relatives.framed[x].kinds) for x in copies}
     others = [
         x for x, u in copies.items() if u == original and x != i and kinds[x] <= kinds[i]
     ]  # a disguise that it does not wear itself would have had to be undone
-    sure = COPIED if {i, original} & placed else FIRST_COPIED
+    placed = {edge.child for edge in edges if edge.parent >= 0}
+    below = [edge.direction or 0.0 for edge in edges if edge.parent == i]  # or above, perhaps
+    sure = COPIED if {i, original} & placed else FIRST_COPIED * min(below, default=1.0)
     share = sure / (1 + len(others))
     parent, child = (i, original) if i in placed else (original, i)
     derivation, relation = relatives.derive(parent, child, relatives.undone(parent, child))

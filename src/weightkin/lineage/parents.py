@@ -67,8 +67,7 @@ def tree_of(
     rest = [i for i in family if i not in copies]
     tree = _tree_of(relatives, rest, n_unobserved, on_progress)
     trained = [edge_in_its_order(relatives, copies, edge) for edge in tree.edges]
-    placed = {edge.child for edge in trained if edge.parent >= 0}
-    below = [edge_to_copy(relatives, copies, i, placed) for i in copies]
+    below = [edge_to_copy(relatives, copies, i, trained) for i in copies]
     return replace(tree, edges=(*trained, *below))
 
 
