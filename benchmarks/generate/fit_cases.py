@@ -166,7 +166,7 @@ def _case(x: Component, index: np.ndarray) -> Case:
     is_whole = len(index) == len(x.names)
     names = [x.names[i] for i in index]
     every = Nodes(x.truth, x.same)
-    # other components, and hidden copies, which hang below what they equal, are out of sight too
+    # disguised copies, which hang below what they equal, and other components are out of sight too
     gone = {name for name in every.present if every.of(name) not in names}
     same = [own for group in x.same if (own := [y for y in group if y not in gone])]
     members = {

@@ -12,7 +12,7 @@ from weightkin.lineage import posterior
 from weightkin.lineage.posterior import Mixed, Pass, Posterior
 from weightkin.lineage.trained import LEAST_MIXTURE, before_levels
 
-SIZES = (4, 7, 1 << 30)  # members up to which families have levels and powers of their own
+SIZES = (4, 7, 1 << 30)  # members up to which families have levels of their own
 COVERED = 0.95
 N_LEVELS = 20  # steps in which stated probabilities are compared with what was right
 MOST_SURE = 0.995  # that a probability of one becomes

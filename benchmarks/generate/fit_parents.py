@@ -87,10 +87,7 @@ def _rows(
         Rows(
             c.around.parents,
             c.around.children,
-            *(
-                np.stack([x[key] for key in keys], axis=1)
-                for x, keys in zip(both, names, strict=True)
-            ),
+            *(_columns(x, keys) for x, keys in zip(both, names, strict=True)),
             c.orders,
             c.parents,
             c.is_root,

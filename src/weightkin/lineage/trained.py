@@ -28,6 +28,7 @@ LEAST_MIXTURE = 0.5  # probability from which a member is drawn as a mixture
 NEVER = 1e-12
 ROUNDED = 1e-9  # difference of shares that are one
 SOME_ZEROS = 1e-3  # share that a mask takes at least
+PAST_MASK = 0.05  # of the weight of a pair; zeroed tokens, say, can be the same in two trainings
 NEARER = 0.01  # squared distance of a copy to its source, over the median to all others
 
 
@@ -128,8 +129,8 @@ def beside_of(measured: Measured, pairs: PairMeasures, merged: Sequence[Mixed]) 
 def past_masks(measured: Measured, pairs: PairMeasures) -> Doubles:
     """Factors of the weights of pairs, parent by child: ``(n, n)``.
 
-    What has exactly the zeros of a pruned copy was not made from what that is a copy of. Training
-    may keep zeros; two prunings leave the same ones only where nothing else has changed.
+    What has exactly the zeros of a pruned copy was hardly made from what that is a copy of. Training
+    may keep zeros; two prunings by size leave the same ones only where nothing else has changed.
     """
     factors = np.ones((measured.n, measured.n))
     u, v, zeros, both = pairs.parents, pairs.children, measured.zeros, pairs.zeros_both
@@ -140,13 +141,14 @@ def past_masks(measured: Measured, pairs: PairMeasures) -> Doubles:
     is_pruned[u, v] = _all_small(left) & (own[v] > own[u] + SOME_ZEROS)
     have_same = _all_small(taken) & _all_small(zeros[:, u] - both)
     for copy, child in zip(u[have_same].tolist(), v[have_same].tolist(), strict=True):
-        factors[is_pruned[:, copy] & ~is_pruned[:, child], child] = NEVER
+        factors[is_pruned[:, copy] & ~is_pruned[:, child], child] = PAST_MASK
     return factors
 
 
 def _all_small(x: Doubles) -> Bools:
-    """Whether a column is zero, but for rounding and for what is not known."""
-    return np.asarray((np.abs(np.nan_to_num(x)) < ROUNDED).all(axis=0))
+    """Whether what is known of a column is zero, but for rounding."""
+    is_known = np.isfinite(x)
+    return np.asarray(is_known.any(axis=0) & (~is_known | (np.abs(x) < ROUNDED)).all(axis=0))
 
 
 def told_by_distance(measured: Measured, beside: Beside) -> dict[tuple[int, int], Doubles]:
