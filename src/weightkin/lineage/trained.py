@@ -129,8 +129,8 @@ def beside_of(measured: Measured, pairs: PairMeasures, merged: Sequence[Mixed]) 
 def past_masks(measured: Measured, pairs: PairMeasures) -> Doubles:
     """Factors of the weights of pairs, parent by child: ``(n, n)``.
 
-    What has exactly the zeros of a pruned copy was hardly made from what that is a copy of: training
-    may keep zeros, but two prunings by size leave the same only where nothing else has changed.
+    What has exactly the zeros of a pruned copy was hardly made from the original: training may
+    keep zeros, but two prunings by size leave the same ones only where nothing else has changed.
     """
     factors = np.ones((measured.n, measured.n))
     u, v, zeros, both = pairs.parents, pairs.children, measured.zeros, pairs.zeros_both
