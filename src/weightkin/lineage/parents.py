@@ -127,8 +127,10 @@ def _related(
     """
     far = distances(measured)
     factors = np.ones_like(far)
-    for u, v in zip(pairs.parents.tolist(), pairs.children.tolist(), strict=True):
-        if u < v and far[u, v] >= NOTHING_LEFT and not relatives.test(family[u], family[v])[1]:
+    ends = np.stack([pairs.parents, pairs.children], axis=1)
+    is_far = far[pairs.parents, pairs.children] >= NOTHING_LEFT
+    for u, v in ends[is_far & (ends[:, 0] < ends[:, 1])].tolist():
+        if not relatives.test(family[u], family[v])[1]:
             factors[u, v] = factors[v, u] = NEVER
     return factors
 
@@ -152,13 +154,9 @@ def _related_roots(
     return [kept[0] + [v for group in alone for v in group], *kept[1:]] if kept else []
 
 
-def most_probable(found: Posterior) -> Ints:
-    """Parent of every member in the forest of the largest product; -1 for those without one.
-
-    What counts against a parent is the likelier of the two ways to have none here.
-    """
-    costs = -np.log(np.maximum(found.edges, NEVER))
-    none = np.maximum(found.sole, found.roots - found.sole)
+def most_probable(edges: Doubles, none: Doubles) -> Ints:
+    """Parent of every member in the forest of the largest product; -1 for those without one."""
+    costs = -np.log(np.maximum(edges, NEVER))
     return arborescence(costs, -np.log(np.maximum(none, NEVER)))
 
 
@@ -180,19 +178,20 @@ def _mixed(child: int, edges: Sequence[CandidateEdge], place: dict[int, int]) ->
 
 
 def drawn(found: Posterior, merged: Sequence[Mixed]) -> Ints:
-    """Parents as `most_probable` has them, where no mixture is above what it was made of.
+    """The most probable parents where no mixture is above what it was made of.
 
-    Where the two contradict each other, what is less probable is not drawn.
+    Where the two contradict each other, what is less probable is not drawn. What counts against a
+    parent is the likelier of the two ways to have none here.
     """
     edges = found.edges.copy()
+    none = np.maximum(found.sole, found.roots - found.sole)
     while True:
-        parents = most_probable(replace(found, edges=edges))
+        parents = most_probable(edges, none)
         weak = []
         for one in merged:
-            for below in one.parents:
-                way = _way(parents, one.child, below)
-                if way and (least := min(way, key=lambda e: found.edges[e])):
-                    weak += [least] * bool(found.edges[least] < one.share)
+            ways = [_way(parents, one.child, below) for below in one.parents]
+            least = [min(way, key=lambda e: found.edges[e]) for way in ways if way]
+            weak += [e for e in least if found.edges[e] < one.share]
         if not weak:
             return parents
         edges[min(weak, key=lambda e: found.edges[e])] = 0.0

@@ -20,14 +20,13 @@ from weightkin.lineage.groups import Groups
 from weightkin.lineage.images import IMAGE
 from weightkin.lineage.member_measures import REPLACED, Measured, distances
 from weightkin.lineage.missing import average
-from weightkin.lineage.pair_features import pair_features
+from weightkin.lineage.pair_features import SOME_ZEROS, pair_features
 from weightkin.lineage.pair_measures import PairMeasures, of_part
 from weightkin.lineage.posterior import Mixed, Pass, Posterior, fitted, levelled, weighed
 
 LEAST_MIXTURE = 0.5  # probability from which a member is drawn as a mixture
 NEVER = 1e-12
 ROUNDED = 1e-9  # difference of shares that are one
-SOME_ZEROS = 1e-3  # share that a mask takes at least
 PAST_MASK = 0.05  # of the weight of a pair; zeroed tokens, say, can be the same in two trainings
 NEARER = 0.01  # squared distance of a copy to its source, over the median to all others
 
@@ -135,7 +134,7 @@ def past_masks(measured: Measured, pairs: PairMeasures) -> Doubles:
     factors = np.ones((measured.n, measured.n))
     u, v, zeros, both = pairs.parents, pairs.children, measured.zeros, pairs.zeros_both
     taken = zeros[:, v] - both  # (t, m), by pruning the parent alone
-    left = np.abs(1.0 - taken - pairs.equal)
+    left = 1.0 - taken - pairs.equal
     own = average(zeros)
     is_pruned = np.zeros(factors.shape, dtype=bool)
     is_pruned[u, v] = _all_small(left) & (own[v] > own[u] + SOME_ZEROS)
